@@ -1,0 +1,158 @@
+//! What the machine answers to system calls that no file shows, live or recorded beside a file tree.
+
+use super::parse;
+use rustix::io::Errno;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// What `statfs(2)` says of a filesystem.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StatFs {
+    /// `f_bsize`: the unit of the block counts, in bytes.
+    pub block_size: u64,
+    /// `f_blocks`: all of it.
+    pub blocks: u64,
+    /// `f_bfree`: free for root.
+    pub blocks_free: u64,
+    /// `f_bavail`: free for everybody.
+    pub blocks_available: u64,
+    /// `f_files`: inodes.
+    pub files: u64,
+    /// `f_ffree`: free inodes.
+    pub files_free: u64,
+}
+
+/// What `uname(2)` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Uname {
+    /// The kernel's name.
+    pub sysname: String,
+    /// The host's name.
+    pub nodename: String,
+    /// The kernel's release.
+    pub release: String,
+    /// The kernel's build.
+    pub version: String,
+    /// The hardware.
+    pub machine: String,
+    /// The NIS domain.
+    pub domainname: String,
+}
+
+impl Uname {
+    /// Asks the kernel.
+    pub fn live() -> Self {
+        let uname = rustix::system::uname();
+        let text = |bytes: &std::ffi::CStr| bytes.to_string_lossy().into_owned();
+        Self {
+            sysname: text(uname.sysname()),
+            nodename: text(uname.nodename()),
+            release: text(uname.release()),
+            version: text(uname.version()),
+            machine: text(uname.machine()),
+            domainname: text(uname.domainname()),
+        }
+    }
+}
+
+/// The recorded answers of a machine tree, from the files in its `calls/`.
+///
+/// `clock`: `wall SECONDS` and `boot SECONDS`. `uname`: six lines, in the order of [`Uname`]. `statfs`: a line for each
+/// mount point: `PATH block_size blocks free available files files_free`, or `PATH ERRNO`, or `PATH STUCK`. `errno`:
+/// `TREE/PATH ERRNO` for files whose read fails.
+#[derive(Debug, Default)]
+pub struct Replay {
+    /// Wall clock and uptime.
+    pub clock: (Duration, Duration),
+    /// The answer to uname(2).
+    pub uname: Uname,
+    /// The answers to statfs(2), by mount point; `None` where there is never one.
+    pub statfs: HashMap<String, Option<Result<StatFs, Errno>>>,
+    /// The reads that fail, by tree and path: `sys/class/thermal/thermal_zone0/temp`.
+    pub errno: HashMap<String, Errno>,
+}
+
+impl Replay {
+    /// Reads a `calls/` folder; files that are not there leave their answers empty.
+    ///
+    /// # Errors
+    /// One line that names the file and what was expected.
+    pub fn load(folder: &str) -> Result<Self, String> {
+        if !std::path::Path::new(folder).is_dir() {
+            return Err(format!("{folder}: expected a folder of recorded calls"));
+        }
+        let lines = |file: &str| -> Vec<String> {
+            let text = std::fs::read_to_string(format!("{folder}/{file}")).unwrap_or_default();
+            text.lines().map(str::to_owned).collect()
+        };
+        let mut replay = Self::default();
+        for line in lines("clock") {
+            let (name, seconds) = line.split_once(' ').unwrap_or_default();
+            let time = seconds.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
+            match (name, time) {
+                ("wall", Some(time)) => replay.clock.0 = time,
+                ("boot", Some(time)) => replay.clock.1 = time,
+                _ => return Err(format!("{folder}/clock: \"{line}\": expected wall SECONDS or boot SECONDS")),
+            }
+        }
+        let mut uname = lines("uname").into_iter();
+        let mut next = || uname.next().unwrap_or_default();
+        replay.uname = Uname {
+            sysname: next(),
+            nodename: next(),
+            release: next(),
+            version: next(),
+            machine: next(),
+            domainname: next(),
+        };
+        for line in lines("statfs") {
+            let (path, answer) = statfs_line(&line)
+                .ok_or_else(|| format!("{folder}/statfs: \"{line}\": expected PATH and six numbers, ERRNO or STUCK"))?;
+            replay.statfs.insert(path, answer);
+        }
+        for line in lines("errno") {
+            let (path, name) = line.split_once(' ').unwrap_or_default();
+            let errno = errno(name).ok_or_else(|| format!("{folder}/errno: \"{line}\": expected TREE/PATH ERRNO"))?;
+            replay.errno.insert(path.to_owned(), errno);
+        }
+        Ok(replay)
+    }
+}
+
+fn statfs_line(line: &str) -> Option<(String, Option<Result<StatFs, Errno>>)> {
+    let mut words = line.split_ascii_whitespace();
+    let path = words.next()?.to_owned();
+    let rest: Vec<&str> = words.collect();
+    let answer = match rest[..] {
+        ["STUCK"] => None,
+        [name] => Some(Err(errno(name)?)),
+        _ => {
+            let numbers: Vec<u64> = rest.iter().map_while(|word| parse::number(word.as_bytes())).collect();
+            let [block_size, blocks, blocks_free, blocks_available, files, files_free] = numbers[..] else {
+                return None;
+            };
+            Some(Ok(StatFs { block_size, blocks, blocks_free, blocks_available, files, files_free }))
+        }
+    };
+    Some((path, answer))
+}
+
+fn errno(name: &str) -> Option<Errno> {
+    Some(match name {
+        "EAGAIN" => Errno::AGAIN,
+        "EIO" => Errno::IO,
+        "EINVAL" => Errno::INVAL,
+        "ENODEV" => Errno::NODEV,
+        "ENODATA" => Errno::NODATA,
+        "EACCES" => Errno::ACCESS,
+        "EPERM" => Errno::PERM,
+        "ENXIO" => Errno::NXIO,
+        "ETIMEDOUT" => Errno::TIMEDOUT,
+        "EREMOTEIO" => Errno::REMOTEIO,
+        "EOPNOTSUPP" => Errno::OPNOTSUPP,
+        "ESTALE" => Errno::STALE,
+        "ENOTCONN" => Errno::NOTCONN,
+        "EBUSY" => Errno::BUSY,
+        _ => return None,
+    })
+}

@@ -1,0 +1,108 @@
+//! The machine that is looked at: where its trees are mounted, what time it is there, how its calls are made.
+
+use super::calls::Replay;
+use super::{Child, Clock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many files are kept open at most; each costs about 5 KiB of kernel memory.
+pub const HANDLES_MAX: usize = 1024;
+
+/// A tree of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// procfs.
+    Proc,
+    /// sysfs.
+    Sys,
+    /// The machine's own `/`.
+    Rootfs,
+    /// udev's database.
+    Udev,
+    /// The cgroup hierarchies.
+    Cgroup,
+}
+
+/// Where the trees are mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Roots {
+    /// procfs.
+    pub proc: String,
+    /// sysfs.
+    pub sys: String,
+    /// The machine's own `/`.
+    pub rootfs: String,
+    /// udev's database.
+    pub udev: String,
+    /// The cgroup hierarchies.
+    pub cgroup: String,
+}
+
+impl Default for Roots {
+    fn default() -> Self {
+        Self {
+            proc: "/proc".to_owned(),
+            sys: "/sys".to_owned(),
+            rootfs: "/".to_owned(),
+            udev: "/run/udev/data".to_owned(),
+            cgroup: "/sys/fs/cgroup".to_owned(),
+        }
+    }
+}
+
+impl Roots {
+    /// The tree's mount point, without a slash at its end.
+    pub fn of(&self, root: Root) -> &str {
+        let path = match root {
+            Root::Proc => &self.proc,
+            Root::Sys => &self.sys,
+            Root::Rootfs => &self.rootfs,
+            Root::Udev => &self.udev,
+            Root::Cgroup => &self.cgroup,
+        };
+        path.trim_end_matches('/')
+    }
+}
+
+/// What every [`super::Host`] of a daemon shares.
+#[derive(Debug)]
+pub struct Machine {
+    /// Where the trees are mounted.
+    pub roots: Roots,
+    /// Its time.
+    pub clock: Clock,
+    /// Answers recorded in a file tree, where there is no live machine behind it.
+    pub replay: Option<Replay>,
+    /// Makes the calls that may never return.
+    pub child: Child,
+    handles: AtomicUsize,
+}
+
+impl Machine {
+    /// The machine behind `roots`.
+    pub fn new(roots: Roots, clock: Clock, replay: Option<Replay>, child: Child) -> Arc<Self> {
+        Arc::new(Self { roots, clock, replay, child, handles: AtomicUsize::new(0) })
+    }
+
+    /// How many files are kept open.
+    pub fn handles(&self) -> usize {
+        self.handles.load(Ordering::Relaxed)
+    }
+
+    /// Room for one more kept file, until the permit is dropped.
+    pub(super) fn permit(self: &Arc<Self>) -> Option<Permit> {
+        let taken =
+            self.handles.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < HANDLES_MAX).then_some(n + 1));
+        taken.is_ok().then(|| Permit(Arc::clone(self)))
+    }
+}
+
+/// The right to keep one file open.
+#[derive(Debug)]
+pub(super) struct Permit(Arc<Machine>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.handles.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,20 @@
+//! What collectors stand on: the door to the machine, pure parsers, errors, options.
+
+mod calls;
+pub mod child;
+mod clock;
+mod error;
+mod host;
+mod machine;
+mod options;
+pub mod parse;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use calls::{Replay, StatFs, Uname};
+pub use child::Child;
+pub use clock::{Clock, Script, lock};
+pub use error::Error;
+pub use host::{Host, KeptFile};
+pub use machine::{HANDLES_MAX, Machine, Root, Roots};
+pub use options::{Filter, Opt, OptKind, Options, span};

@@ -1,0 +1,202 @@
+//! What a collector can be told, and what it was told.
+
+use regex_lite::Regex;
+use std::collections::BTreeMap;
+
+/// One option of a collector: its row in the flags, the file, the environment, the help and the reference.
+#[derive(Debug)]
+pub struct Opt {
+    /// The word after `collector.NAME.`.
+    pub name: &'static str,
+    /// What values it takes.
+    pub kind: OptKind,
+    /// The value when nothing is said; empty for none.
+    pub default: &'static str,
+    /// One sentence.
+    pub help: &'static str,
+}
+
+/// What values an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptKind {
+    /// `true` or `false`.
+    Flag,
+    /// A whole number.
+    Number,
+    /// A length of time: `5s`, `250ms`, `1m`.
+    Span,
+    /// Any text.
+    Text,
+    /// Texts; the option may be repeated.
+    List,
+    /// A regular expression.
+    Regex,
+    /// A regular expression of what to keep. It takes the place of the named exclusion, and can't be given beside it.
+    Instead(&'static str),
+}
+
+/// The checked options of one collector.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    values: BTreeMap<&'static str, Vec<String>>,
+}
+
+impl Options {
+    /// Checks what was given against the rows.
+    ///
+    /// # Errors
+    /// One line that says which option, what was given, and what was expected.
+    pub fn new(rows: &'static [Opt], given: &[(String, Vec<String>)]) -> Result<Self, String> {
+        let mut values: BTreeMap<&'static str, Vec<String>> = rows
+            .iter()
+            .map(|row| (row.name, if row.default.is_empty() { Vec::new() } else { vec![row.default.to_owned()] }))
+            .collect();
+        let is_given =
+            |name: &str| given.iter().any(|(given, words)| given == name && words.iter().any(|w| !w.is_empty()));
+        for (name, words) in given {
+            let row = rows.iter().find(|row| row.name == name).ok_or_else(|| format!("{name}: no such option"))?;
+            for word in words {
+                check(row.kind, word).map_err(|expected| format!("{name}: \"{word}\": expected {expected}"))?;
+            }
+            if let OptKind::Instead(other) = row.kind
+                && is_given(name)
+            {
+                if is_given(other) {
+                    return Err(format!("{name}: expected either this or {other}, not both"));
+                }
+                values.insert(other, Vec::new());
+            }
+            values.insert(row.name, words.iter().filter(|word| !word.is_empty()).cloned().collect());
+        }
+        Ok(Self { values })
+    }
+
+    /// The option's text; the last one counts if it was repeated.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.values.get(name)?.last().map(String::as_str)
+    }
+
+    /// All texts of a repeated option.
+    pub fn list(&self, name: &str) -> &[String] {
+        self.values.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a flag is set.
+    pub fn flag(&self, name: &str) -> bool {
+        self.text(name) == Some("true")
+    }
+
+    /// A number.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        self.text(name)?.parse().ok()
+    }
+
+    /// A length of time.
+    pub fn span(&self, name: &str) -> Option<std::time::Duration> {
+        span(self.text(name)?)
+    }
+
+    /// The filter that two options make.
+    pub fn filter(&self, include: &str, exclude: &str) -> Filter {
+        let regex = |name| self.text(name).and_then(|text| Regex::new(text).ok());
+        Filter { include: regex(include), exclude: regex(exclude) }
+    }
+}
+
+/// Which names to keep: those that the first expression finds and the second does not. Expressions are not anchored.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    include: Option<Regex>,
+    exclude: Option<Regex>,
+}
+
+impl Filter {
+    /// Whether the name passes.
+    pub fn keeps(&self, name: &str) -> bool {
+        self.include.as_ref().is_none_or(|include| include.is_match(name))
+            && self.exclude.as_ref().is_none_or(|exclude| !exclude.is_match(name))
+    }
+}
+
+fn check(kind: OptKind, word: &str) -> Result<(), String> {
+    match kind {
+        OptKind::Flag if word != "true" && word != "false" => Err("true or false".to_owned()),
+        OptKind::Number if word.parse::<u64>().is_err() => Err("a whole number".to_owned()),
+        OptKind::Span if span(word).is_none() => Err("a length of time such as 250ms, 5s or 1m".to_owned()),
+        OptKind::Regex | OptKind::Instead(_) => {
+            Regex::new(word).map(drop).map_err(|error| format!("a regular expression ({error})"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `250ms`, `5s`, `1m30s`, `1h`: a length of time.
+pub fn span(text: &str) -> Option<std::time::Duration> {
+    let mut rest = text;
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, tail) = rest.split_at(digits);
+        let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let seconds = match &tail[..unit] {
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        total += number.parse::<f64>().ok()? * seconds;
+        rest = &tail[unit..];
+    }
+    if text.is_empty() { None } else { std::time::Duration::try_from_secs_f64(total).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    static ROWS: &[Opt] = &[
+        Opt { name: "device-include", kind: OptKind::Instead("device-exclude"), default: "", help: "" },
+        Opt { name: "device-exclude", kind: OptKind::Regex, default: "^lo$", help: "" },
+        Opt { name: "guest", kind: OptKind::Flag, default: "true", help: "" },
+    ];
+
+    fn given(pairs: &[(&str, &str)]) -> Result<Options, String> {
+        let pairs: Vec<_> = pairs.iter().map(|(name, word)| ((*name).to_owned(), vec![(*word).to_owned()])).collect();
+        Options::new(ROWS, &pairs)
+    }
+
+    #[test]
+    fn defaults_hold_until_something_is_said() {
+        let options = given(&[]).unwrap();
+        assert!(options.flag("guest"));
+        assert!(!options.filter("device-include", "device-exclude").keeps("lo"));
+        assert!(options.filter("device-include", "device-exclude").keeps("eth0"));
+    }
+
+    #[test]
+    fn an_inclusion_takes_the_place_of_the_default_exclusion() {
+        let filter = given(&[("device-include", "^l")]).unwrap().filter("device-include", "device-exclude");
+        assert!(filter.keeps("lo") && !filter.keeps("eth0"));
+        let both = given(&[("device-include", "a"), ("device-exclude", "b")]).unwrap_err();
+        assert_eq!(both, "device-include: expected either this or device-exclude, not both");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_in_one_line() {
+        assert_eq!(given(&[("guest", "yes")]).unwrap_err(), "guest: \"yes\": expected true or false");
+        assert_eq!(given(&[("gest", "true")]).unwrap_err(), "gest: no such option");
+        assert!(given(&[("device-exclude", "(")]).unwrap_err().contains("expected a regular expression"));
+    }
+
+    #[test]
+    fn spans() {
+        assert_eq!(span("1m30s"), Some(Duration::from_secs(90)));
+        assert_eq!(span("250ms"), Some(Duration::from_millis(250)));
+        assert_eq!(span("1.5s"), Some(Duration::from_millis(1500)));
+        for bad in ["", "5", "s", "5x", "-1s", "1..s", "99999999999999999999h"] {
+            assert_eq!(span(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Pure scanning of what the kernel prints. Bytes in, values out; nothing panics, whatever the bytes.
+
+/// The lines, without their ends.
+///
+/// A last line without an end is not given: the file was cut short, and half a number is a wrong number.
+pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let end = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+    text[..end].split_inclusive(|&byte| byte == b'\n').map(|line| &line[..line.len() - 1])
+}
+
+/// The words between blanks and tabs.
+pub fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty())
+}
+
+/// A whole number without sign: digits and nothing else.
+pub fn number(word: &[u8]) -> Option<u64> {
+    if word.is_empty() {
+        return None;
+    }
+    word.iter().try_fold(0u64, |sum, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 { None } else { sum.checked_mul(10)?.checked_add(u64::from(digit)) }
+    })
+}
+
+/// A whole number that may be negative.
+pub fn signed(word: &[u8]) -> Option<i64> {
+    match word.split_first() {
+        Some((b'-', digits)) => 0i64.checked_sub_unsigned(number(digits)?),
+        _ => i64::try_from(number(word)?).ok(),
+    }
+}
+
+/// A hexadecimal number, with or without `0x`.
+pub fn hex(word: &[u8]) -> Option<u64> {
+    let digits = word.strip_prefix(b"0x").unwrap_or(word);
+    if digits.is_empty() || digits.len() > 16 {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |sum, &byte| Some(sum << 4 | u64::from((byte as char).to_digit(16)?)))
+}
+
+/// A number with a point, as the kernel prints load averages and percentages.
+pub fn float(word: &[u8]) -> Option<f64> {
+    std::str::from_utf8(word).ok()?.parse().ok()
+}
+
+/// The bytes without blanks and line ends around them.
+pub fn trim(text: &[u8]) -> &[u8] {
+    text.trim_ascii()
+}
+
+/// Text for a label: what is not UTF-8 is replaced, blanks and line ends around it are dropped.
+pub fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(trim(bytes))
+}
+
+/// `Name:   value…`: the name and the rest.
+pub fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = line.iter().position(|&byte| byte == b':')?;
+    Some((trim(&line[..colon]), trim(&line[colon + 1..])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_line_that_was_cut_short_is_not_a_line() {
+        assert_eq!(lines(b"a 1\nb 2\nc 12").collect::<Vec<_>>(), [b"a 1", b"b 2"]);
+        assert_eq!(lines(b"12").count(), 0);
+        assert_eq!(lines(b"a\n\nb\n").collect::<Vec<_>>(), [&b"a"[..], b"", b"b"]);
+    }
+
+    #[test]
+    fn numbers_are_digits_within_range() {
+        assert_eq!(number(b"18446744073709551615"), Some(u64::MAX));
+        for bad in [&b""[..], b"-1", b"+1", b"1.5", b"18446744073709551616", b"1e3", b" 1"] {
+            assert_eq!(number(bad), None, "{}", text(bad));
+        }
+        assert_eq!(signed(b"-9223372036854775808"), Some(i64::MIN));
+        assert_eq!(signed(b"--1"), None);
+        assert_eq!(hex(b"0x1f"), Some(31));
+        assert_eq!(hex(b"ffffffffffffffff"), Some(u64::MAX));
+        assert_eq!(hex(b"0x"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+            for line in lines(&bytes) {
+                field(line);
+                words(line).for_each(|word| {
+                    (number(word), signed(word), hex(word), float(word), text(word));
+                });
+            }
+        }
+
+        #[test]
+        fn numbers_come_back(n: u64, i: i64) {
+            prop_assert_eq!(number(n.to_string().as_bytes()), Some(n));
+            prop_assert_eq!(signed(i.to_string().as_bytes()), Some(i));
+            prop_assert_eq!(hex(format!("{n:x}").as_bytes()), Some(n));
+        }
+    }
+}

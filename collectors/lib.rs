@@ -1,0 +1,130 @@
+//! What wholenode reads from the machine: one file per collector, in one folder per group.
+//!
+//! A collector knows the kernel and no format. It imports [`kit`] (the door to the machine), [`model`] (what is said)
+//! and nothing else: never a sibling, never the daemon.
+
+pub mod kit;
+pub mod model;
+pub mod node;
+
+use kit::{Error, Host, Opt, Options};
+use model::{Batch, Family, POINTS_MAX};
+use std::time::Duration;
+
+/// Reads one part of the machine.
+pub trait Collector: Send {
+    /// Puts this round's points into `out`. Failures that cost only their own value go to `out.fault(error)`.
+    ///
+    /// # Errors
+    /// The round failed as a whole; what was put is dropped.
+    fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error>;
+}
+
+/// What a collector's file exports: its row in [`ALL`].
+#[derive(Debug)]
+pub struct Spec {
+    /// The one word for its file, flag, configuration key and label.
+    pub name: &'static str,
+    /// The page it is on.
+    pub group: Group,
+    /// One line for the help and the reference.
+    pub about: &'static str,
+    /// The families it may put, as far as the code knows their names.
+    pub families: &'static [&'static Family],
+    /// The families that the machine or a user names at run time, for the reference: a pattern, its type, its meaning.
+    pub run_time: &'static [RunTime],
+    /// What it can be told.
+    pub options: &'static [Opt],
+    /// Whether it is on unless told otherwise.
+    pub default: bool,
+    /// When and where it runs.
+    pub pace: Pace,
+    /// How many points a round takes.
+    pub points_max: usize,
+    /// The gauge that is set to 1 when points of this collector were left out of a page.
+    pub clash: Option<&'static Family>,
+    /// Makes the collector; `Ok(None)`: this machine has no such thing now. It is asked again later.
+    pub open: Open,
+}
+
+/// See [`Spec::open`].
+pub type Open = fn(&mut Host, &Options) -> Result<Option<Box<dyn Collector>>, Error>;
+
+impl Spec {
+    /// A row with what most collectors have: on by default, in every round, no options.
+    pub const fn new(
+        group: Group,
+        name: &'static str,
+        about: &'static str,
+        families: &'static [&'static Family],
+        open: Open,
+    ) -> Self {
+        Self {
+            name,
+            group,
+            about,
+            families,
+            run_time: &[],
+            options: &[],
+            default: true,
+            pace: Pace::Round,
+            points_max: POINTS_MAX,
+            clash: None,
+            open,
+        }
+    }
+}
+
+/// Families that are named at run time, as the reference tells them.
+#[derive(Debug)]
+pub struct RunTime {
+    /// The names, with the changing part in angle brackets.
+    pub pattern: &'static str,
+    /// How their points behave.
+    pub kind: &'static str,
+    /// One sentence.
+    pub help: &'static str,
+    /// Their labels.
+    pub labels: &'static [&'static str],
+}
+
+/// A folder of collectors, and a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Group {
+    /// The machine itself: `node_*`.
+    Node,
+}
+
+impl Group {
+    /// All groups.
+    pub const ALL: [Group; 1] = [Group::Node];
+
+    /// The page's name, and the folder's.
+    pub fn name(self) -> &'static str {
+        match self {
+            Group::Node => "node",
+        }
+    }
+
+    /// Other names of the page, that rules elsewhere match on.
+    pub fn aliases(self) -> &'static [&'static str] {
+        match self {
+            Group::Node => &[],
+        }
+    }
+}
+
+/// When and where a collector runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// With every round, on the fast lane: its reads were measured to take less than 1 ms in the worst case.
+    Round,
+    /// On a thread of its own, when `min` has passed since its last round: it may be slow, or never return.
+    Apart {
+        /// The shortest time between two rounds.
+        min: Duration,
+    },
+}
+
+/// All collectors, in the order of the reference. Where two put the same series, the earlier one wins.
+pub static ALL: &[&Spec] = &[&node::loadavg::SPEC];

@@ -1,0 +1,3 @@
+//! The machine itself, under node_exporter's names.
+
+pub mod loadavg;

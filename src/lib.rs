@@ -1,0 +1,3 @@
+//! The house.
+
+pub mod serve;

@@ -1,0 +1,2 @@
+//! Arguments → configuration → run; exit codes.
+fn main() {}
