@@ -1,3 +1,4 @@
 //! The house.
 
+pub mod encode;
 pub mod serve;
