@@ -1,4 +1,6 @@
 //! The house.
 
 pub mod encode;
+pub mod engine;
+pub mod log;
 pub mod serve;

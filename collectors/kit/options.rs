@@ -36,7 +36,7 @@ pub enum OptKind {
 }
 
 /// The checked options of one collector.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     values: BTreeMap<&'static str, Vec<String>>,
 }
