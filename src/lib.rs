@@ -1,4 +1,4 @@
-//! The house.
+//! The map of the house.
 
 pub mod encode;
 pub mod engine;
