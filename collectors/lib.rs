@@ -127,4 +127,13 @@ pub enum Pace {
 }
 
 /// All collectors, in the order of the reference. Where two put the same series, the earlier one wins.
-pub static ALL: &[&Spec] = &[&node::loadavg::SPEC];
+pub static ALL: &[&Spec] = &[
+    &node::cpu::SPEC,
+    &node::loadavg::SPEC,
+    &node::meminfo::SPEC,
+    &node::pressure::SPEC,
+    &node::softnet::SPEC,
+    &node::stat::SPEC,
+    &node::time::SPEC,
+    &node::uname::SPEC,
+];
