@@ -1,3 +1,5 @@
 //! The machine itself, under node_exporter's names.
 
 pub mod loadavg;
+pub mod mdadm;
+pub mod netdev;
