@@ -129,8 +129,11 @@ pub enum Pace {
 /// All collectors, in the order of the reference. Where two put the same series, the earlier one wins.
 pub static ALL: &[&Spec] = &[
     &node::cpu::SPEC,
+    &node::hwmon::SPEC,
     &node::loadavg::SPEC,
+    &node::mdadm::SPEC,
     &node::meminfo::SPEC,
+    &node::netdev::SPEC,
     &node::pressure::SPEC,
     &node::softnet::SPEC,
     &node::stat::SPEC,
