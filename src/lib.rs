@@ -1,3 +1,4 @@
 //! The house.
 
+pub mod config;
 pub mod serve;
