@@ -75,6 +75,21 @@ impl Spec {
     }
 }
 
+/// A collector that is on, and what it was told.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// Its row.
+    pub spec: &'static Spec,
+    /// Its options.
+    pub options: Options,
+}
+
+impl PartialEq for Chosen {
+    fn eq(&self, other: &Self) -> bool {
+        self.spec.name == other.spec.name && self.options == other.options
+    }
+}
+
 /// Families that are named at run time, as the reference tells them.
 #[derive(Debug)]
 pub struct RunTime {
@@ -103,6 +118,13 @@ impl Group {
     pub fn name(self) -> &'static str {
         match self {
             Group::Node => "node",
+        }
+    }
+
+    /// One line for the landing page.
+    pub fn about(self) -> &'static str {
+        match self {
+            Group::Node => "the machine itself, under node_exporter's names",
         }
     }
 
