@@ -53,6 +53,7 @@ pub static SPEC: Spec = Spec {
     run_time: RUN_TIME,
     options: OPTIONS,
     pace: Pace::Apart { min: Duration::ZERO },
+    points_max: POINTS_MAX + FILES_MAX + 1,
     clash: Some(&SCRAPE_ERROR),
     ..Spec::new(
         Group::Node,
@@ -92,18 +93,15 @@ impl Collector for Textfile {
                 self.files.iter().filter_map(|(path, kept)| Some((path, kept.content.as_ref().ok()?))),
             );
         }
-        self.plan.put(&self.files, out);
-        for (path, kept) in &self.files {
-            match &kept.content {
-                Ok(_) => {
-                    let file = out.entity(&["file"], [path]);
-                    out.put(&MTIME, file, seconds(kept.changed));
-                }
-                Err(error) => errors.push(error.clone()),
-            }
-        }
+        errors.extend(self.files.values().filter_map(|kept| kept.content.as_ref().err().cloned()));
         errors.extend(self.plan.errors.iter().cloned());
+        // Before the files' own points: should the batch be full, these are in it.
         out.put(&SCRAPE_ERROR, out.machine(), !errors.is_empty());
+        for (path, kept) in self.files.iter().filter(|(_, kept)| kept.content.is_ok()) {
+            let file = out.entity(&["file"], [path]);
+            out.put(&MTIME, file, seconds(kept.changed));
+        }
+        self.plan.put(&self.files, out);
         errors.into_iter().for_each(|error| out.fault(error));
         Ok(())
     }

@@ -61,7 +61,10 @@ impl Plan {
                     Ok((family, skip)) => {
                         // The first in the file is told for all that the family loses.
                         if let Some(line) = skip.iter().filter_map(|&at| Some(parsed.series.get(at)?.line)).min() {
-                            lose(line, format!("{} has {} series of an earlier file", parsed.family.name, skip.len()));
+                            lose(
+                                line,
+                                format!("{} repeats {} series of an earlier file", parsed.family.name, skip.len()),
+                            );
                         }
                         puts.push(Put { family, at, skip });
                     }
@@ -123,7 +126,8 @@ impl<'a> Merged<'a> {
     fn add(&mut self, parsed: &'a Parsed) -> Result<HashSet<usize>, String> {
         let (here, there) = (&parsed.family, &self.family);
         if here.kind != there.kind {
-            return Err(format!("{} is {:?} here and {:?} in {}", here.name, here.kind, there.kind, self.path));
+            let [here_kind, there_kind] = [here.kind, there.kind].map(|kind| format!("{kind:?}").to_lowercase());
+            return Err(format!("{} is {here_kind} here and {there_kind} in {}", here.name, self.path));
         }
         if there.help.is_empty() {
             self.family = Arc::clone(here);

@@ -58,7 +58,7 @@ fn the_first_help_counts_and_the_file_stands_in_for_none() {
     ]);
     let mut out = Batch::new(100);
     reader(&tree, "t").collect(&mut tree.host(), &mut out).unwrap();
-    let help: Vec<_> = out.columns().iter().take(2).map(|column| column.family.help.replace(tree.path(), "")).collect();
+    let help: Vec<_> = out.columns().iter().skip(2).map(|column| column.family.help.replace(tree.path(), "")).collect();
     assert_eq!(help, ["A.", "Found in /t/a.prom, which does not say what it means."]);
     assert_eq!(out.faults(), []);
 }
@@ -125,12 +125,12 @@ fn the_later_file_loses_what_clashes_and_nothing_else() {
         node_textfile_scrape_error 1\nz_sum 1\n! other\n! other\n! other\n! other\n! other\n! other\n";
     assert_eq!(round(&tree, &mut all), page);
     let expected = [
-        "/text/b.prom:1: a is Gauge here and Counter in /text/a.prom",
-        "/text/c.prom:3: a has 2 series of an earlier file",
+        "/text/b.prom:1: a is gauge here and counter in /text/a.prom",
+        "/text/c.prom:3: a repeats 2 series of an earlier file",
         "/text/c.prom:5: h_count is on the lines of a histogram or summary in /text/a.prom",
         "/text/c.prom:6: z has lines with the name of z_sum in /text/a.prom",
         "/text/d.prom:1: node_textfile_mtime_seconds is a name of the collector itself",
-        "/text/d.prom:2: a is Untyped here and Counter in /text/a.prom",
+        "/text/d.prom:2: a is untyped here and counter in /text/a.prom",
     ];
     assert_eq!(errors(&files), expected);
 }
