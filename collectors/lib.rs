@@ -127,4 +127,4 @@ pub enum Pace {
 }
 
 /// All collectors, in the order of the reference. Where two put the same series, the earlier one wins.
-pub static ALL: &[&Spec] = &[&node::loadavg::SPEC];
+pub static ALL: &[&Spec] = &[&node::filesystem::SPEC, &node::loadavg::SPEC];

@@ -12,7 +12,7 @@ pub mod parse;
 pub(crate) mod testing;
 
 pub use calls::{Replay, StatFs, Uname};
-pub use child::Child;
+pub use child::{Child, Mount};
 pub use clock::{Clock, Script, lock};
 pub use error::Error;
 pub use host::{Host, KeptFile};
