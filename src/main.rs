@@ -1,6 +1,6 @@
 //! Arguments → configuration → run; exit codes.
 fn main() {
     if std::env::args_os().nth(1).is_some_and(|word| word == collectors::kit::child::ARGUMENT) {
-        return collectors::kit::child::serve();
+        collectors::kit::child::serve();
     }
 }

@@ -134,8 +134,8 @@ fn serve(device: &OwnedFd, shared: &Shared) {
             Ok(length) if length >= 40 => {
                 let code = u32::from_le_bytes(request[4..8].try_into().unwrap());
                 let number = u64::from_le_bytes(request[8..16].try_into().unwrap());
-                // Without an answer to the first request of all, the others would not even come.
-                if code == INIT || mood == Mood::Awake as u8 {
+                // The mood may have changed since. Without an answer to the first request, the others would not even come.
+                if code == INIT || shared.mood.load(Ordering::SeqCst) == Mood::Awake as u8 {
                     answer(device, shared, code, number);
                 } else {
                     held.push((code, number));

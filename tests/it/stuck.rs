@@ -56,8 +56,12 @@ fn process(pid: u32) -> (char, usize) {
 }
 
 fn kill(pid: u32) {
+    signal(pid, rustix::process::Signal::KILL);
+}
+
+fn signal(pid: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
 }
 
 #[test]
@@ -65,7 +69,8 @@ fn eighteen_that_hang_cost_only_their_own_series_from_the_first_round_on() {
     if !fuse::available() {
         return;
     }
-    let hanging = [many(Mood::Mute, 9), many(Mood::Deaf, 9)].concat_all();
+    let mut hanging = many(Mood::Mute, 9);
+    hanging.extend(many(Mood::Deaf, 9));
     let awake = many(Mood::Awake, 2);
     let child = Child::new(PROGRAM);
     let mut mounts = all(&hanging);
@@ -85,7 +90,13 @@ fn eighteen_that_hang_cost_only_their_own_series_from_the_first_round_on() {
         begun.elapsed()
     });
     assert!(quickest.min().unwrap() < PATIENCE, "nobody waits twice");
-    assert!(process(child.id().unwrap()).1 <= 18 + 4);
+    let pid = child.id().unwrap();
+    assert!(process(pid).1 <= 18 + 4);
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    let files: Vec<_> = files.filter_map(|entry| std::fs::read_link(entry.path()).ok()).collect();
+    // Its pipes, and those that cargo gives to everybody.
+    let is_little = |file: &Path| file == Path::new("/dev/null") || file.to_string_lossy().starts_with("pipe:");
+    assert!(files.len() >= 3 && files.iter().all(|file| is_little(file)), "{files:?}");
 
     // They come back.
     hanging.iter().for_each(|fuse| fuse.resize(2000));
@@ -94,17 +105,7 @@ fn eighteen_that_hang_cost_only_their_own_series_from_the_first_round_on() {
     hanging.iter().for_each(|fuse| fuse.resize(3000));
     assert_eq!(blocks(&round(&child, &mounts))[1..18], [Some(3000); 17]);
     assert_eq!(child.stuck(), 0);
-    eventually("threads that are not needed end", || process(child.id().unwrap()).1 <= 3);
-}
-
-trait ConcatAll<T> {
-    fn concat_all(self) -> Vec<T>;
-}
-
-impl<T, const N: usize> ConcatAll<T> for [Vec<T>; N] {
-    fn concat_all(self) -> Vec<T> {
-        self.into_iter().flatten().collect()
-    }
+    eventually("threads that are not needed end", || process(pid).1 <= 3);
 }
 
 #[test]
@@ -187,12 +188,31 @@ fn a_child_that_was_killed_while_calls_hang_has_a_successor() {
     let dead = Fuse::mount(Mood::Mute);
     let child = Child::new(PROGRAM);
     let mounts = [at(1, dead.path()), at(2, Path::new("/"))];
-    assert!(round(&child, &mounts)[1].is_ok());
+    let mut killed = Vec::new();
+    for _ in 0..4 {
+        assert!(round(&child, &mounts)[1].is_ok(), "the round is not lost");
+        let pid = child.id().unwrap();
+        std::thread::sleep(Duration::from_millis(1100));
+        kill(pid);
+        eventually("the kernel keeps it, as a zombie with a thread", || process(pid) == ('Z', 2));
+        killed.push(pid);
+    }
+    // More of them are not risked, until the kernel lets go.
+    assert!(matches!(round(&child, &mounts)[1], Err(Error::Other { .. })));
+    dead.set(Mood::Awake);
+    eventually("a successor", || round(&child, &mounts).iter().all(Result::is_ok));
+    assert!(killed.into_iter().all(|pid| process(pid) == ('X', 0)), "no zombie is left");
+}
+
+#[test]
+fn a_child_that_is_silent_has_a_successor() {
+    let child = Child::new(PROGRAM);
+    let root = [at(1, Path::new("/"))];
+    assert!(round(&child, &root)[0].is_ok());
     let first = child.id().unwrap();
-    kill(first);
-    eventually("the kernel keeps it, as a zombie with a thread", || process(first).0 == 'Z');
-    assert!(process(first).1 >= 2);
-    eventually("the successor answers", || round(&child, &mounts)[1].is_ok());
+    signal(first, rustix::process::Signal::STOP);
+    assert!(matches!(round(&child, &root)[0], Err(Error::Stuck { .. })));
+    eventually("the successor answers", || round(&child, &root)[0].is_ok());
     assert_ne!(child.id(), Some(first));
 }
 
@@ -225,13 +245,14 @@ fn a_hundred_thousand_mounts_fill_no_pipe() {
     assert!(answers.iter().all(Result::is_ok));
     // Patience is kept, and everybody's turn comes.
     let mut served = vec![false; mounts.len()];
-    for _ in 0..200 {
+    let begun = Instant::now();
+    while served.contains(&false) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", served.iter().filter(|served| **served).count());
         let begun = Instant::now();
         let answers = child.statfs(&mounts, Duration::from_millis(20));
         assert!(begun.elapsed() < BUSY, "{:?}", begun.elapsed());
         served.iter_mut().zip(answers).for_each(|(served, answer)| *served |= answer.is_ok());
     }
-    assert!(served.iter().all(|served| *served), "{} of them", served.iter().filter(|served| **served).count());
     assert!(round(&child, &[root(1_000_000)])[0].is_ok());
 }
 

@@ -1,8 +1,7 @@
 //! The daemon's end of the pipes to one child. Nothing here waits longer than it was told to.
 //!
 //! Requests go out in batches, each with a mark behind it, and the next batch goes out when the mark has come back: so
-//! neither pipe ever holds more than it can, and a child that no longer answers marks is known to be dead. (A child that
-//! was killed while calls of its hang is not seen to end: its pipes stay open as long as they hang.)
+//! neither pipe ever holds more than it can, and a child that no longer answers marks is known to be dead.
 
 use super::Answers;
 use super::frame::{self, ANSWER, Outcome};
@@ -85,6 +84,9 @@ impl Link {
     pub(super) fn round(&mut self, mounts: &[Mount], until: Instant, answers: &mut Answers) -> Result<(), Ended> {
         // What came back since the last round can be asked again.
         self.read(answers)?;
+        if !self.under_way.is_empty() && is_zombie(self.process.id()) {
+            return Err(Ended);
+        }
         (self.first, self.awaited) = (self.next, 0);
         self.begin %= mounts.len().max(1);
         let (last, first) = mounts.split_at(self.begin);
@@ -191,4 +193,12 @@ impl Link {
             answers.insert(mount, (result, at));
         }
     }
+}
+
+/// Whether the process was killed. While calls of its hang, its pipes stay open and nobody can wait for it: only its state
+/// tells.
+fn is_zombie(process: u32) -> bool {
+    let stat = std::fs::read(format!("/proc/{process}/stat")).unwrap_or_default();
+    let name = stat.iter().rposition(|byte| *byte == b')').unwrap_or(stat.len());
+    stat.get(name..).is_some_and(|rest| rest.starts_with(b") Z"))
 }
