@@ -1,3 +1,7 @@
-//! The house.
+//! The map of the house.
 
+pub mod config;
+pub mod encode;
+pub mod engine;
+pub mod log;
 pub mod serve;

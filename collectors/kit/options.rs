@@ -36,7 +36,7 @@ pub enum OptKind {
 }
 
 /// The checked options of one collector.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     values: BTreeMap<&'static str, Vec<String>>,
 }
@@ -115,6 +115,14 @@ impl Filter {
     pub fn keeps(&self, name: &str) -> bool {
         self.include.as_ref().is_none_or(|include| include.is_match(name))
             && self.exclude.as_ref().is_none_or(|exclude| !exclude.is_match(name))
+    }
+}
+
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        let texts =
+            |filter: &Self| [&filter.include, &filter.exclude].map(|r| r.as_ref().map(|r| r.as_str().to_owned()));
+        texts(self) == texts(other)
     }
 }
 

@@ -4,20 +4,12 @@ mod listen;
 
 pub use listen::Listen;
 
+use crate::encode::Format;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Which collectors a request means: their numbers in the engine, in rising order.
 pub type Selection = Arc<[usize]>;
-
-/// The form of a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// Prometheus text 0.0.4.
-    Text,
-    /// OpenMetrics 1.0.
-    OpenMetrics,
-}
 
 /// Where the pages come from.
 pub trait Pages: Send + Sync + 'static {

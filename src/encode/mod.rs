@@ -1,0 +1,15 @@
+//! Snapshot → bytes. Pure: what goes in decides what comes out.
+
+mod text;
+mod wire;
+
+pub use text::Text;
+
+/// The form of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Prometheus text 0.0.4.
+    Text,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}

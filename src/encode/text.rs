@@ -1,0 +1,302 @@
+//! Snapshot → Prometheus text 0.0.4 or OpenMetrics 1.0.
+
+use super::{Format, wire};
+use collectors::model::{Batch, Distribution, Entity, Family, Group, Kind, Snapshot, Value};
+
+/// Writes pages. Kept from page to page for its memory.
+#[derive(Debug, Default)]
+pub struct Text {
+    blocks: Blocks,
+}
+
+impl Text {
+    /// Appends the page of a snapshot: the families that `keep` keeps, sorted by name.
+    pub fn encode(&mut self, snapshot: &Snapshot, format: Format, keep: impl Fn(&Family) -> bool, out: &mut Vec<u8>) {
+        self.blocks.clear(snapshot);
+        for group in snapshot.groups() {
+            let family = snapshot.family(group);
+            if keep(family) {
+                let name = Name::of(family, format, snapshot);
+                name.head(family, out);
+                self.lines(snapshot, group, &name, out);
+            }
+        }
+        if format == Format::OpenMetrics {
+            out.extend_from_slice(b"# EOF\n");
+        }
+    }
+
+    fn lines(&mut self, snapshot: &Snapshot, group: &Group, name: &Name, out: &mut Vec<u8>) {
+        for part in &group.parts {
+            let batch = &snapshot.batches()[part.batch];
+            let mut skip = part.skip.iter().peekable();
+            for (at, sample) in batch.columns()[part.column].samples.iter().enumerate() {
+                if skip.next_if(|&&skipped| skipped as usize == at).is_some() {
+                    continue;
+                }
+                let block = self.blocks.of(part.batch, batch, sample.of);
+                match sample.value {
+                    Value::Distribution(at) => {
+                        if let Some(distribution) = batch.distribution(at) {
+                            name.distribution(block, distribution, out);
+                        }
+                    }
+                    value => {
+                        out.extend_from_slice(name.sample.as_bytes());
+                        out.extend_from_slice(block.closed());
+                        wire::value(out, value);
+                        out.push(b'\n');
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How a family is called on this page.
+struct Name<'a> {
+    /// On the HELP and TYPE lines.
+    family: &'a str,
+    /// On the sample lines.
+    sample: &'a str,
+    kind: Kind,
+    word: &'static str,
+    format: Format,
+}
+
+impl<'a> Name<'a> {
+    fn of(family: &'a Family, format: Format, snapshot: &Snapshot) -> Self {
+        let full: &str = &family.name;
+        let (name, word) = match (format, family.kind) {
+            (_, Kind::Gauge) => (full, "gauge"),
+            (_, Kind::Histogram) => (full, "histogram"),
+            (_, Kind::Summary) => (full, "summary"),
+            (Format::Text, Kind::Counter) => (full, "counter"),
+            (Format::Text, Kind::Untyped) => (full, "untyped"),
+            // OpenMetrics writes `_total` on samples only, and knows no counter without it. Where the bare name is
+            // another family's, the two would become one.
+            (Format::OpenMetrics, Kind::Counter) => match full.strip_suffix("_total") {
+                Some(bare) if !has_family(snapshot, bare) => (bare, "counter"),
+                _ => (full, "unknown"),
+            },
+            (Format::OpenMetrics, Kind::Untyped) => (full, "unknown"),
+        };
+        Self { family: name, sample: full, kind: family.kind, word, format }
+    }
+
+    fn head(&self, family: &Family, out: &mut Vec<u8>) {
+        if !family.help.is_empty() {
+            out.extend_from_slice(b"# HELP ");
+            out.extend_from_slice(self.family.as_bytes());
+            out.push(b' ');
+            wire::help(out, &family.help, self.format == Format::OpenMetrics);
+            out.push(b'\n');
+        }
+        out.extend_from_slice(b"# TYPE ");
+        out.extend_from_slice(self.family.as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(self.word.as_bytes());
+        out.push(b'\n');
+    }
+
+    fn distribution(&self, block: Block<'_>, distribution: &Distribution, out: &mut Vec<u8>) {
+        let (suffix, label): (&[u8], &[u8]) =
+            if self.kind == Kind::Histogram { (b"_bucket", b"le=\"") } else { (b"", b"quantile=\"") };
+        for &(bound, figure) in &distribution.points {
+            out.extend_from_slice(self.sample.as_bytes());
+            out.extend_from_slice(suffix);
+            block.open(out);
+            out.extend_from_slice(label);
+            wire::bound(out, bound, self.format);
+            out.extend_from_slice(b"\"} ");
+            wire::float(out, figure);
+            out.push(b'\n');
+        }
+        for (suffix, figure) in [("_sum", distribution.sum), ("_count", distribution.count)] {
+            if let Some(figure) = figure {
+                out.extend_from_slice(self.sample.as_bytes());
+                out.extend_from_slice(suffix.as_bytes());
+                out.extend_from_slice(block.closed());
+                wire::float(out, figure);
+                out.push(b'\n');
+            }
+        }
+    }
+}
+
+fn has_family(snapshot: &Snapshot, name: &str) -> bool {
+    snapshot.groups().binary_search_by(|group| snapshot.family(group).name.as_ref().cmp(name)).is_ok()
+}
+
+/// The label blocks of a page: each is rendered once and copied for every point of its entity.
+#[derive(Debug, Default)]
+struct Blocks {
+    bytes: Vec<u8>,
+    /// For each batch, where the labels of each entity begin and end; the brace before and the brace and blank behind
+    /// them are in the bytes too.
+    spans: Vec<Vec<Option<(usize, usize)>>>,
+}
+
+impl Blocks {
+    fn clear(&mut self, snapshot: &Snapshot) {
+        self.bytes.clear();
+        self.spans.resize_with(snapshot.batches().len(), Vec::new);
+        for (spans, batch) in self.spans.iter_mut().zip(snapshot.batches()) {
+            spans.clear();
+            spans.resize(batch.labels().entities(), None);
+        }
+    }
+
+    fn of(&mut self, at: usize, batch: &Batch, of: Entity) -> Block<'_> {
+        let (start, end) = self.render(at, batch, of);
+        Block { bytes: &self.bytes[start - 1..end + 2], is_bare: start == end }
+    }
+
+    fn render(&mut self, at: usize, batch: &Batch, of: Entity) -> (usize, usize) {
+        if let Some(span) = self.spans[at][of.index()] {
+            return span;
+        }
+        let inherited = match batch.labels().parent(of) {
+            parent if parent == of => (0, 0),
+            parent => self.render(at, batch, parent),
+        };
+        self.bytes.push(b'{');
+        let start = self.bytes.len();
+        self.bytes.extend_from_within(inherited.0..inherited.1);
+        for (name, value) in batch.labels().own(of) {
+            if self.bytes.len() > start {
+                self.bytes.push(b',');
+            }
+            self.bytes.extend_from_slice(name.as_bytes());
+            self.bytes.extend_from_slice(b"=\"");
+            wire::label_value(&mut self.bytes, value);
+            self.bytes.push(b'"');
+        }
+        let end = self.bytes.len();
+        self.bytes.extend_from_slice(b"} ");
+        self.spans[at][of.index()] = Some((start, end));
+        (start, end)
+    }
+}
+
+/// One rendered label block: `{a="1"} `.
+#[derive(Clone, Copy)]
+struct Block<'a> {
+    bytes: &'a [u8],
+    is_bare: bool,
+}
+
+impl<'a> Block<'a> {
+    /// The whole block and the blank behind it.
+    fn closed(self) -> &'a [u8] {
+        if self.is_bare { b" " } else { self.bytes }
+    }
+
+    /// Writes the block up to where one more label goes.
+    fn open(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bytes[..self.bytes.len() - 2]);
+        if !self.is_bare {
+            out.push(b',');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use collectors::model::{counter, gauge, untyped};
+    use std::borrow::Cow;
+    use std::sync::Arc;
+
+    static UP: Family = gauge("up", "Is it \"up\"?\nYes.", &[]);
+    static BYTES: Family = counter("bytes_total", "Bytes.", &["device", "way"]);
+    static ODD: Family = counter("failcnt", "Not named like a counter.", &[]);
+    static RAW: Family = untyped("raw", "", &[]);
+    static SIZES: Family =
+        Family { name: Cow::Borrowed("sizes"), help: Cow::Borrowed("Sizes."), kind: Kind::Histogram, labels: &["a"] };
+    static TIMES: Family =
+        Family { name: Cow::Borrowed("times"), help: Cow::Borrowed("Times."), kind: Kind::Summary, labels: &[] };
+
+    fn snapshot() -> Snapshot {
+        let mut batch = Batch::new(100);
+        let machine = batch.machine();
+        batch.put(&UP, machine, true);
+        for device in ["eth0", "a\\\"\n"] {
+            let device = batch.entity(&["device"], [device]);
+            for way in ["in", "out"] {
+                let way = batch.part(device, &["way"], [way]);
+                batch.put(&BYTES, way, Value::Scaled(150, 2));
+            }
+        }
+        batch.put(&ODD, machine, 7u64);
+        batch.put(&RAW, machine, f64::NAN);
+        let a = batch.entity(&["a"], ["x"]);
+        let points = vec![(0.5, 1.0), (10.0, 2.0), (f64::INFINITY, 3.0)];
+        batch.put_distribution(&SIZES, a, Distribution { points, count: Some(3.0), sum: Some(11.5) });
+        batch.put_distribution(
+            &TIMES,
+            machine,
+            Distribution { points: vec![(0.99, 2.5)], count: Some(1.0), sum: None },
+        );
+        Snapshot::new(vec![Arc::new(batch)])
+    }
+
+    fn page(format: Format) -> String {
+        let mut out = Vec::new();
+        Text::default().encode(&snapshot(), format, |_| true, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn text_0_0_4() {
+        assert_eq!(
+            page(Format::Text),
+            r#"# HELP bytes_total Bytes.
+# TYPE bytes_total counter
+bytes_total{device="eth0",way="in"} 1.5
+bytes_total{device="eth0",way="out"} 1.5
+bytes_total{device="a\\\"\n",way="in"} 1.5
+bytes_total{device="a\\\"\n",way="out"} 1.5
+# HELP failcnt Not named like a counter.
+# TYPE failcnt counter
+failcnt 7
+# TYPE raw untyped
+raw NaN
+# HELP sizes Sizes.
+# TYPE sizes histogram
+sizes_bucket{a="x",le="0.5"} 1
+sizes_bucket{a="x",le="10"} 2
+sizes_bucket{a="x",le="+Inf"} 3
+sizes_sum{a="x"} 11.5
+sizes_count{a="x"} 3
+# HELP times Times.
+# TYPE times summary
+times{quantile="0.99"} 2.5
+times_count 1
+# HELP up Is it "up"?\nYes.
+# TYPE up gauge
+up 1
+"#
+        );
+    }
+
+    #[test]
+    fn openmetrics_1_0() {
+        let page = page(Format::OpenMetrics);
+        assert!(page.starts_with("# HELP bytes Bytes.\n# TYPE bytes counter\nbytes_total{"));
+        assert!(page.contains("# TYPE failcnt unknown\nfailcnt 7\n# TYPE raw unknown\n"));
+        assert!(page.contains("# HELP up Is it \\\"up\\\"?\\nYes.\n"));
+        assert!(page.contains("sizes_bucket{a=\"x\",le=\"10.0\"} 2\n"));
+        assert!(page.ends_with("up 1\n# EOF\n"));
+    }
+
+    #[test]
+    fn families_can_be_left_out_and_the_writer_used_again() {
+        let (mut text, snapshot) = (Text::default(), snapshot());
+        for _ in 0..2 {
+            let mut out = Vec::new();
+            text.encode(&snapshot, Format::Text, |family| family.name == "up", &mut out);
+            assert_eq!(out, b"# HELP up Is it \"up\"?\\nYes.\n# TYPE up gauge\nup 1\n");
+        }
+    }
+}

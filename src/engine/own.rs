@@ -1,0 +1,174 @@
+//! What the daemon says about itself: how each collector fared on this page, and its own counters.
+
+use super::slot::{Ended, Outcome, Phase, Slot};
+use collectors::kit::{Machine, lock};
+use collectors::model::{Batch, Family, Loss, POINTS_MAX, Snapshot, counter, gauge};
+use collectors::{Pace, Spec};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+mod instruments;
+
+pub use instruments::Instruments;
+
+static DURATION: Family =
+    gauge("node_scrape_collector_duration_seconds", "How long the collector's last round took.", &["collector"]);
+static SUCCESS: Family = gauge(
+    "node_scrape_collector_success",
+    "1 if the collector's last round went well; 0 if it failed, did not answer, or has nothing to read here.",
+    &["collector"],
+);
+static STATE: Family = gauge(
+    "wholenode_collector_state",
+    "1 for the state that the collector is in: ok, absent, denied, gone, io, malformed, stuck, panic, …",
+    &["collector", "reason"],
+);
+static ROUNDS: Family = counter("wholenode_rounds_total", "Rounds that the collector has run.", &["collector"]);
+static AGE: Family = gauge(
+    "wholenode_collector_age_seconds",
+    "How old the points of a collector with a thread of its own are on this page.",
+    &["collector"],
+);
+static HANDLES: Family = gauge("wholenode_kept_handles", "Kernel files that are kept open.", &[]);
+static STUCK: Family =
+    gauge("wholenode_stuck_calls", "Calls to filesystems, made by the child process, that have not come back.", &[]);
+
+/// The families of this file, for the reference.
+pub(crate) static FAMILIES: &[&Family] = &[&DURATION, &SUCCESS, &STATE, &ROUNDS, &AGE, &HANDLES, &STUCK];
+
+/// How one collector fared on one page.
+#[derive(Debug)]
+pub(super) struct Row {
+    spec: &'static Spec,
+    /// Which of the page's batches is its own.
+    batch: Option<usize>,
+    took: Duration,
+    success: bool,
+    reason: &'static str,
+    rounds: u64,
+    age: Option<Duration>,
+}
+
+impl Row {
+    /// How the slot fared, for an asker that leaves now with its batch, or without.
+    pub(super) fn of(slot: &Slot, batch: Option<usize>, now: Duration) -> Self {
+        let (took, reason) = match (slot.phase, &slot.latest) {
+            (Phase::Running { since, .. }, _) if batch.is_none() => (now - since, "stuck"),
+            (Phase::Queued, _) if batch.is_none() => (Duration::ZERO, "waiting"),
+            (_, Some(latest)) => (latest.took, slot.outcome.reason()),
+            (_, None) => (Duration::ZERO, slot.outcome.reason()),
+        };
+        let age = match (slot.spec.pace, &slot.latest) {
+            (Pace::Apart { .. }, Some(latest)) if batch.is_some() => Some(now - latest.started),
+            _ => None,
+        };
+        let success = batch.is_some() && slot.outcome == Outcome::Well;
+        Self { spec: slot.spec, batch, took, success, reason, rounds: slot.rounds, age }
+    }
+
+    pub(super) fn is_stuck(&self) -> bool {
+        self.reason == "stuck"
+    }
+}
+
+/// Something else that puts points about the daemon on every page.
+pub type Extra = Box<dyn Fn(&mut Batch) + Send + Sync>;
+
+/// The engine's own points, and the memory to put them into.
+pub(super) struct Own {
+    pub(super) instruments: Instruments,
+    pub(super) extra: OnceLock<Extra>,
+    spare: Mutex<Option<Arc<Batch>>>,
+    told: Mutex<HashSet<String>>,
+}
+
+impl std::fmt::Debug for Own {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Own").finish_non_exhaustive()
+    }
+}
+
+impl Own {
+    pub(super) fn new(instruments: Instruments) -> Self {
+        Self { instruments, extra: OnceLock::new(), spare: Mutex::default(), told: Mutex::default() }
+    }
+
+    /// Merges the collectors' batches with the engine's own.
+    pub(super) fn snapshot(&self, batches: Vec<Arc<Batch>>, rows: &[Row], machine: &Machine) -> Snapshot {
+        let own = self.batch(rows, machine);
+        let mut all = vec![Arc::clone(&own), self.instruments.batch()];
+        let first = all.len();
+        all.extend(batches);
+        *lock(&self.spare) = Some(own);
+        let snapshot = Snapshot::new(all);
+        if snapshot.losses().is_empty() {
+            return snapshot;
+        }
+        let mut clash = Batch::new(rows.len());
+        for loss in snapshot.losses() {
+            let row = rows.iter().find(|row| row.batch.is_some_and(|batch| batch + first == loss.batch));
+            if let Some(row) = row {
+                self.lost(row.spec, loss);
+                if let Some(family) = row.spec.clash {
+                    clash.put(family, clash.machine(), true);
+                }
+            }
+        }
+        if clash.is_empty() {
+            return snapshot;
+        }
+        let mut all = snapshot.batches().to_vec();
+        all.insert(0, Arc::new(clash));
+        Snapshot::new(all)
+    }
+
+    fn lost(&self, spec: &Spec, loss: &Loss) {
+        /// How many different clashes are remembered as told.
+        const TOLD_MAX: usize = 256;
+        let (collector, family, why) = (spec.name, &loss.family, loss.why);
+        self.instruments.dropped(collector, "clash", loss.points);
+        let mut told = lock(&self.told);
+        let is_news = told.len() < TOLD_MAX && told.insert(format!("{collector} {family} {why}"));
+        drop(told);
+        if is_news {
+            tracing::warn!(collector, family, why, "points left out of the page");
+        }
+    }
+
+    fn batch(&self, rows: &[Row], machine: &Machine) -> Arc<Batch> {
+        let spare = lock(&self.spare).take().and_then(Arc::into_inner);
+        let mut out = spare.unwrap_or_else(|| Batch::new(POINTS_MAX));
+        out.clear();
+        out.taken = machine.clock.wall();
+        for row in rows {
+            let collector = out.entity(&["collector"], [row.spec.name]);
+            out.put(&DURATION, collector, row.took.as_secs_f64());
+            out.put(&SUCCESS, collector, row.success);
+            out.put(&ROUNDS, collector, row.rounds);
+            out.put_some(&AGE, collector, row.age.map(|age| age.as_secs_f64()));
+            let state = out.part(collector, &["reason"], [row.reason]);
+            out.put(&STATE, state, true);
+        }
+        let machine_itself = out.machine();
+        out.put(&HANDLES, machine_itself, machine.handles() as u64);
+        out.put(&STUCK, machine_itself, machine.child.stuck() as u64);
+        if let Some(extra) = self.extra.get() {
+            extra(&mut out);
+        }
+        Arc::new(out)
+    }
+}
+
+/// What is counted when a round has ended.
+pub(super) fn count(instruments: &Instruments, collector: &'static str, ended: &Ended) {
+    for (reason, count) in ended.batch().fault_counts() {
+        instruments.faults(collector, reason, *count);
+    }
+    if ended.batch().dropped() > 0 {
+        instruments.dropped(collector, "full", ended.batch().dropped());
+    }
+    if matches!(ended.outcome(), Outcome::Panicked(_)) {
+        instruments.panicked(collector);
+    }
+}
