@@ -269,8 +269,10 @@ node_filesystem_readonly{device="c",device_error="no such file or directory",fst
     }
 
     fn table(mounts: &[(&str, &str)]) -> String {
-        let line =
-            |(at, (path, kind)): (usize, &(&str, &str))| format!("{} 1 0:9 / {path} rw - {kind} x rw\n", at + 30);
+        // Each on a parent of its own, so that none hides another.
+        let line = |(id, (path, kind)): (usize, &(&str, &str))| {
+            format!("{id} {} 0:9 / {path} rw - {kind} x rw\n", id + 1_000_000)
+        };
         mounts.iter().enumerate().map(line).collect()
     }
 
