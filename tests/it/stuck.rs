@@ -10,9 +10,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wholenode");
-const PATIENCE: Duration = Duration::from_millis(150);
-/// What a round may take on a busy machine.
-const BUSY: Duration = Duration::from_millis(850);
+/// More than the collector has: these tests run beside others.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// What a round may take more than that on a busy machine.
+const BUSY: Duration = Duration::from_millis(1000);
 
 fn at(id: u64, path: &Path) -> Mount {
     Mount { id, path: path.as_os_str().as_bytes().to_vec() }
@@ -155,7 +156,10 @@ fn threads_are_bounded_whatever_hangs() {
     let child = Child::new(PROGRAM);
     let mounts: Vec<Mount> = (0..300).map(|id| at(id, dead.path())).collect();
     for _ in 0..3 {
-        assert!(round(&child, &mounts).iter().all(|answer| matches!(answer, Err(Error::Stuck { .. }))));
+        let (hang, unknown): (Vec<_>, Vec<_>) =
+            round(&child, &mounts).into_iter().partition(|answer| matches!(answer, Err(Error::Stuck { .. })));
+        assert_eq!(hang.len(), collectors::kit::child::STUCK_MAX);
+        assert!(unknown.iter().all(|answer| matches!(answer, Err(Error::Other { .. }))), "nobody was free to ask them");
     }
     let (_, threads) = process(child.id().unwrap());
     assert!(threads <= collectors::kit::child::STUCK_MAX + 2, "{threads}");
@@ -201,7 +205,10 @@ fn a_child_that_was_killed_while_calls_hang_has_a_successor() {
     assert!(matches!(round(&child, &mounts)[1], Err(Error::Other { .. })));
     dead.set(Mood::Awake);
     eventually("a successor", || round(&child, &mounts).iter().all(Result::is_ok));
-    assert!(killed.into_iter().all(|pid| process(pid) == ('X', 0)), "no zombie is left");
+    eventually("no zombie is left", || {
+        round(&child, &mounts);
+        killed.iter().all(|pid| process(*pid) == ('X', 0))
+    });
 }
 
 #[test]
@@ -211,7 +218,7 @@ fn a_child_that_is_silent_has_a_successor() {
     assert!(round(&child, &root)[0].is_ok());
     let first = child.id().unwrap();
     signal(first, rustix::process::Signal::STOP);
-    assert!(matches!(round(&child, &root)[0], Err(Error::Stuck { .. })));
+    assert!(matches!(round(&child, &root)[0], Err(Error::Other { .. })), "not the filesystem's fault");
     eventually("the successor answers", || round(&child, &root)[0].is_ok());
     assert_ne!(child.id(), Some(first));
 }
@@ -221,19 +228,34 @@ fn the_child_ends_with_the_daemon() {
     if !fuse::available() {
         return;
     }
-    let (deaf, mute) = (many(Mood::Deaf, 9), many(Mood::Mute, 9));
-    let pid_of = |of: &[Fuse]| {
-        let child = Child::new(PROGRAM);
-        assert!(blocks(&round(&child, &all(of))).iter().all(Option::is_none));
-        child.id().unwrap()
+    // A daemon of which nothing is left but this: the pipe that was its child's standard input is closed.
+    let start = |of: &[Fuse]| {
+        use std::io::Write as _;
+        let mut child = std::process::Command::new(PROGRAM)
+            .arg(collectors::kit::child::ARGUMENT)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        for (fuse, number) in of.iter().zip(0u64..) {
+            let path = fuse.path().as_os_str().as_bytes();
+            let length = u16::try_from(path.len()).unwrap();
+            let request = [&number.to_le_bytes()[..], &length.to_le_bytes(), path].concat();
+            child.stdin.as_mut().unwrap().write_all(&request).unwrap();
+        }
+        child.stdin.as_mut().unwrap().write_all(&[0; 10]).unwrap();
+        eventually("all are asked", || process(child.id()).1 >= of.len() + 2);
+        drop(child.stdin.take());
+        child
     };
-    // Its pipes are closed when it is dropped, as they are when the daemon ends in any way.
-    let pid = pid_of(&deaf);
-    eventually("it ends though calls hang", || process(pid).1 <= 1);
-    let pid = pid_of(&mute);
-    eventually("it lingers with what can't end", || process(pid) == ('Z', 10));
-    drop(mute);
-    eventually("and goes as soon as it can", || process(pid).1 <= 1);
+    let killable = many(Mood::Deaf, 9);
+    let mut deaf = start(&killable);
+    eventually("it ends though calls hang", || deaf.try_wait().unwrap().is_some());
+    let hanging = many(Mood::Mute, 9);
+    let mut mute = start(&hanging);
+    eventually("only what can't end lingers", || process(mute.id()) == ('Z', 10));
+    drop(hanging);
+    eventually("and goes as soon as it can", || mute.try_wait().unwrap().is_some());
 }
 
 #[test]
@@ -286,7 +308,17 @@ fn the_page_tells_who_hangs_and_who_is_back() {
     }
     let fuses = [Fuse::mount(Mood::Mute), Fuse::mount(Mood::Awake), Fuse::mount(Mood::Deaf)];
     let mut host = Host::new(Machine::new(Roots::default(), Clock::Real, None, Child::new(PROGRAM)));
-    let first = page(&mut host, &fuses);
+    let mut first = page(&mut host, &fuses);
+    // The collector has less patience than these tests.
+    eventually("the first that the machine had time for", || {
+        let known = first.contains_key("1 node_filesystem_size_bytes")
+            && first.contains_key("0 node_filesystem_readonly mountpoint timeout")
+            && first.contains_key("2 node_filesystem_readonly mountpoint timeout");
+        if !known {
+            first = page(&mut host, &fuses);
+        }
+        known
+    });
     for at in [0, 2] {
         let own: Vec<_> = first.iter().filter(|(key, _)| key.starts_with(&format!("{at} "))).collect();
         let error = format!("{at} node_filesystem_device_error mountpoint timeout");

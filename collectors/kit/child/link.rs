@@ -8,7 +8,7 @@ use super::frame::{self, ANSWER, Outcome};
 use super::{ARGUMENT, Mount};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::process::{Child as Process, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,8 +35,10 @@ pub(super) struct Link {
     /// Where in the list the next round begins: where the last one ran out of time, so that everybody's turn comes.
     begin: usize,
     under_way: HashMap<u64, Arc<Mount>>,
-    asked: HashSet<Arc<Mount>>,
+    asked: HashMap<Arc<Mount>, u64>,
     mark: Option<u64>,
+    /// The last mark that came back: requests before it have begun.
+    begun: u64,
     heard: Instant,
     unsent: Vec<u8>,
     received: Vec<u8>,
@@ -67,8 +69,9 @@ impl Link {
             awaited: 0,
             begin: 0,
             under_way: HashMap::new(),
-            asked: HashSet::new(),
+            asked: HashMap::new(),
             mark: None,
+            begun: 0,
             heard: Instant::now(),
             unsent: Vec::new(),
             received: Vec::new(),
@@ -78,6 +81,11 @@ impl Link {
     /// How many calls have not come back.
     pub(super) fn stuck(&self) -> usize {
         self.under_way.len()
+    }
+
+    /// Whether a call on this mount has begun and not come back.
+    pub(super) fn hangs(&self, mount: &Mount) -> bool {
+        self.asked.get(mount).is_some_and(|number| *number < self.begun)
     }
 
     /// Asks for all that is not under way, and waits until all have answered that were asked now, or `until`.
@@ -91,7 +99,7 @@ impl Link {
         self.begin %= mounts.len().max(1);
         let (last, first) = mounts.split_at(self.begin);
         let mut rest = first.iter().chain(last);
-        let begun = Instant::now();
+        let start = Instant::now();
         loop {
             if self.mark.is_none() {
                 self.batch(&mut rest);
@@ -109,7 +117,7 @@ impl Link {
             self.read(answers)?;
         }
         // The daemon may have slept since the mark was asked for: silence counts only if it lasted through a round.
-        let silent = self.mark.is_some() && self.heard < begun && self.heard.elapsed() > SILENCE;
+        let silent = self.mark.is_some() && self.heard < start && self.heard.elapsed() > SILENCE;
         if silent { Err(Ended) } else { Ok(()) }
     }
 
@@ -118,12 +126,12 @@ impl Link {
         while self.awaited - before < BATCH && self.unsent.len() < BATCH_BYTES {
             let Some(mount) = rest.next() else { break };
             self.begin += 1;
-            if frame::check(&mount.path).is_err() || self.asked.contains(mount) {
+            if frame::check(&mount.path).is_err() || self.asked.contains_key(mount) {
                 continue;
             }
             let mount = Arc::new(mount.clone());
             frame::request(&mut self.unsent, self.next, &mount.path);
-            self.asked.insert(Arc::clone(&mount));
+            self.asked.insert(Arc::clone(&mount), self.next);
             self.under_way.insert(self.next, mount);
             self.next += 1;
             self.awaited += 1;
@@ -181,7 +189,7 @@ impl Link {
 
     fn take(&mut self, (number, outcome): (u64, Outcome), answers: &mut Answers) {
         if self.mark == Some(number) {
-            self.mark = None;
+            (self.mark, self.begun) = (None, number);
         }
         let Some(mount) = self.under_way.remove(&number) else { return };
         self.asked.remove(&mount);
