@@ -1,0 +1,5 @@
+//! What only the whole program, or the whole house, can show.
+
+mod golden;
+mod linked;
+mod tidy;
