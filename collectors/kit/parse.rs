@@ -93,7 +93,7 @@ mod tests {
             for line in lines(&bytes) {
                 field(line);
                 words(line).for_each(|word| {
-                    (number(word), signed(word), hex(word), float(word), text(word));
+                    let _ = (number(word), signed(word), hex(word), float(word), text(word));
                 });
             }
         }

@@ -1,7 +1,7 @@
 //! The newest batch of every collector, merged family by family.
 
-use super::{Batch, Family, Kind};
-use std::collections::{HashMap, HashSet};
+use super::{Batch, Family};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A column of a batch, as a group of the page uses it.
@@ -132,15 +132,10 @@ impl Merge<'_> {
 
     /// A histogram `x` owns the names `x_bucket`, `x_sum` and `x_count`: no other family may write lines under them.
     fn drop_names_taken_by_distributions(&mut self) {
-        let mut taken: HashMap<String, ()> = HashMap::new();
+        let mut taken = HashSet::new();
         for group in &self.groups {
             let family = self.family((group.parts[0].batch, group.parts[0].column));
-            let suffixes: &[&str] = match family.kind {
-                Kind::Histogram => &["_bucket", "_sum", "_count"],
-                Kind::Summary => &["_sum", "_count"],
-                Kind::Counter | Kind::Gauge | Kind::Untyped => continue,
-            };
-            taken.extend(suffixes.iter().map(|suffix| (format!("{}{suffix}", family.name), ())));
+            taken.extend(family.kind.suffixes().iter().map(|suffix| format!("{}{suffix}", family.name)));
         }
         if taken.is_empty() {
             return;
@@ -148,7 +143,7 @@ impl Merge<'_> {
         let groups = std::mem::take(&mut self.groups);
         for group in groups {
             let first = (group.parts[0].batch, group.parts[0].column);
-            if !taken.contains_key(self.family(first).name.as_ref()) {
+            if !taken.contains(self.family(first).name.as_ref()) {
                 self.groups.push(group);
                 continue;
             }
@@ -162,7 +157,7 @@ impl Merge<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Distribution, counter, gauge};
+    use super::super::{Distribution, Kind, counter, gauge};
     use super::*;
 
     static A: Family = gauge("a", "A.", &["x"]);
