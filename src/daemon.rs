@@ -3,7 +3,7 @@
 use crate::config::{self, Command, Config, Level, LogFormat, Written};
 use crate::engine::{self, Engine, Instruments};
 use crate::page::Source;
-use crate::serve::{self, Bound, GroupPage, Listen, Pages, Settings, State};
+use crate::serve::{self, Bound, GroupPage, Listen, Settings, State};
 use crate::{encode, log};
 use collectors::kit::{Child, Clock, Machine, Replay, Script};
 use collectors::model::{Batch, Family, counter, gauge};
@@ -55,15 +55,14 @@ pub fn serve(written: &Written, config: Config) -> Result<(), String> {
     let served = runtime.block_on(async {
         let hear = |kind| signal(kind).map_err(|error| format!("signals could not be heard: {error}"));
         let (mut term, mut int) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
-        let reloads =
-            Reloads { written: written.clone(), current: config.clone(), engine, source: Arc::clone(&source) };
+        let reloads = Reloads { written: written.clone(), current: config.clone(), engine, source: source.clone() };
         tokio::spawn(reloads.listen(hear(SignalKind::hangup())?));
         announce(&config.listen, &bound, &settings);
         let stop = async move {
             tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
             tracing::info!("stopping");
         };
-        let ended = serve::run(settings, source, bound, state, stop).await;
+        let ended = serve::run(settings, Arc::new(source), bound, state, stop).await;
         ended.map_err(|error| format!("the server could not start: {error}"))
     });
     // Threads that hang in a collector are not waited for.
@@ -77,12 +76,12 @@ pub fn serve(written: &Written, config: Config) -> Result<(), String> {
 /// One line: what, where, what was expected.
 pub fn once(config: &Config, group: Option<Group>) -> Result<Vec<u8>, String> {
     start_log(config);
-    let (_, source) = assemble(config)?;
-    let selection = source.select(group.map(Group::name), &[], &[])?;
-    Ok(source.render(&selection, encode::Format::Text, ONCE))
+    let (engine, source) = assemble(config)?;
+    let selection = engine.select(group.map(Group::name), &[], &[])?;
+    Ok(source.encode(&engine.ask(selection.into(), ONCE), encode::Format::Text))
 }
 
-fn assemble(config: &Config) -> Result<(Arc<Engine>, Arc<Source>), String> {
+fn assemble(config: &Config) -> Result<(Arc<Engine>, Source), String> {
     let replay = config.calls.as_deref().map(Replay::load).transpose()?;
     let clock = match &replay {
         Some(replay) => Clock::Scripted(Script::new(replay.clock.1, replay.clock.0)),
@@ -94,7 +93,7 @@ fn assemble(config: &Config) -> Result<(Arc<Engine>, Arc<Source>), String> {
     let instruments = Instruments::new(env!("CARGO_PKG_VERSION"));
     let engine = Arc::new(Engine::new(machine, ALL, MAX_AGE, instruments));
     engine.configure(&config.collectors);
-    let source = Arc::new(Source::new(Arc::clone(&engine), config.families.clone(), config.exporter_metrics));
+    let source = Source::new(Arc::clone(&engine), config.families.clone(), config.exporter_metrics);
     Ok((engine, source))
 }
 
@@ -164,7 +163,7 @@ struct Reloads {
     written: Written,
     current: Config,
     engine: Arc<Engine>,
-    source: Arc<Source>,
+    source: Source,
 }
 
 impl Reloads {

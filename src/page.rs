@@ -1,9 +1,11 @@
 //! Engine and encoder together: the pages that are given out.
 
 use crate::encode::{Format, Text};
-use crate::engine::Engine;
-use crate::serve::{Pages, Selection};
+use crate::engine::{Ask, Engine};
+use crate::serve::{Making, Pages, Selection};
 use collectors::kit::{Filter, lock};
+use collectors::model::Snapshot;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,44 +24,70 @@ impl Families {
 }
 
 /// Makes pages of what the engine knows.
+#[derive(Clone, Debug)]
+pub struct Source(Arc<Shared>);
+
 #[derive(Debug)]
-pub struct Source {
+struct Shared {
     engine: Arc<Engine>,
     families: Mutex<Arc<Families>>,
     /// The encoders that are not at work, with their memory.
     encoders: Mutex<Vec<Text>>,
     /// How long the last page was: the next one will be much the same.
-    length: std::sync::atomic::AtomicUsize,
+    length: AtomicUsize,
+}
+
+/// A page that was asked for.
+#[derive(Debug)]
+struct Page {
+    source: Source,
+    ask: Ask,
+    format: Format,
 }
 
 impl Source {
     /// Pages of this engine, with the families that the filter keeps, and with what the daemon says about itself or not.
     pub fn new(engine: Arc<Engine>, keeps: Filter, own: bool) -> Self {
         let families = Mutex::new(Arc::new(Families { keeps, own }));
-        Self { engine, families, encoders: Mutex::default(), length: Default::default() }
+        Self(Arc::new(Shared { engine, families, encoders: Mutex::default(), length: AtomicUsize::new(0) }))
     }
 
     /// From now on, pages have other families.
     pub fn keep(&self, keeps: Filter, own: bool) {
-        *lock(&self.families) = Arc::new(Families { keeps, own });
+        *lock(&self.0.families) = Arc::new(Families { keeps, own });
+    }
+
+    /// The page of a snapshot.
+    pub fn encode(&self, snapshot: &Snapshot, format: Format) -> Vec<u8> {
+        let families = Arc::clone(&lock(&self.0.families));
+        let encoder = lock(&self.0.encoders).pop();
+        let mut encoder = encoder.unwrap_or_default();
+        let mut page = Vec::with_capacity(self.0.length.load(Relaxed) + 1024);
+        encoder.encode(snapshot, format, |family| families.have(&family.name), &mut page);
+        self.0.length.store(page.len(), Relaxed);
+        lock(&self.0.encoders).push(encoder);
+        page
     }
 }
 
 impl Pages for Source {
     fn select(&self, group: Option<&str>, collect: &[String], exclude: &[String]) -> Result<Selection, String> {
-        self.engine.select(group, collect, exclude).map(Selection::from)
+        self.0.engine.select(group, collect, exclude).map(Selection::from)
     }
 
-    fn render(&self, selection: &Selection, format: Format, patience: Duration) -> Vec<u8> {
-        use std::sync::atomic::Ordering::Relaxed;
-        let snapshot = self.engine.ask(selection, patience);
-        let families = Arc::clone(&lock(&self.families));
-        let encoder = lock(&self.encoders).pop();
-        let mut encoder = encoder.unwrap_or_default();
-        let mut page = Vec::with_capacity(self.length.load(Relaxed) + 1024);
-        encoder.encode(&snapshot, format, |family| families.have(&family.name), &mut page);
-        self.length.store(page.len(), Relaxed);
-        lock(&self.encoders).push(encoder);
-        page
+    fn begin(&self, selection: &Selection, format: Format, patience: Duration) -> Box<dyn Making> {
+        let ask = self.0.engine.begin(Arc::clone(selection), patience);
+        Box::new(Page { source: self.clone(), ask, format })
+    }
+}
+
+impl Making for Page {
+    fn make(&self) -> Option<Vec<u8>> {
+        let snapshot = self.source.0.engine.work(&self.ask)?;
+        Some(self.source.encode(&snapshot, self.format))
+    }
+
+    fn is_held_up(&self) -> bool {
+        self.source.0.engine.is_held_up(&self.ask)
     }
 }

@@ -1,49 +1,52 @@
-//! The threads: one lane for all collectors that were measured to be quick, one for those that may be slow.
+//! The lanes: one for all collectors that were measured to be quick, one for those that may be slow.
 //!
-//! A lane runs its collectors one after another on one thread. If one of them takes too long it keeps that thread, and
-//! another one carries on with the rest; so a collector that hangs costs one thread, and those that are slow run side by
-//! side. Threads that come back wait for more, a few of them.
+//! The engine has no threads. Whoever asks brings one and runs what it needs, in each lane one collector at a time. A
+//! collector that has had its lane for too long keeps the thread that it is on, and the lane is free for others: so one
+//! that hangs costs one thread, those that are slow run side by side, and a machine on which all is well never switches
+//! between threads for a page.
 
-use super::slot::{Phase, Slot};
-use super::{PATIENCE, Shared, own};
-use collectors::kit::{Machine, lock};
+use super::slot::{Ended, Job, Phase, Slot, Told};
+use super::{Ask, PATIENCE};
+use collectors::kit::Machine;
 use collectors::{Chosen, Pace, Spec};
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// How long a collector that may be slow has its lane to itself.
 const STALL: Duration = Duration::from_millis(10);
-/// How many threads of a lane wait for work.
-const IDLE_MAX: usize = 4;
-/// Collectors use little stack; what is not touched costs nothing.
-const STACK: usize = 512 << 10;
 
 /// All slots, and the lanes that they run on.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) slots: Vec<Slot>,
     lanes: [Lane; 2],
+    /// How many askers wait for somebody else's thread.
+    pub(super) waiting: usize,
 }
 
 #[derive(Debug)]
 struct Lane {
-    name: &'static str,
     /// How long one collector may have the lane to itself.
     limit: Duration,
-    queue: VecDeque<usize>,
-    /// The collector that runs, unless it has taken its thread with it.
-    current: Option<usize>,
-    idle: usize,
-    wanted: Arc<Condvar>,
+    current: Option<Current>,
+}
+
+/// The collector that has the lane.
+#[derive(Debug)]
+struct Current {
+    slot: usize,
+    since: Duration,
+    /// Tells the asker whose thread it is on that the thread is lost.
+    held_up: Arc<AtomicBool>,
 }
 
 impl State {
     pub(super) fn new(specs: &[&'static Spec], machine: &Arc<Machine>) -> Self {
         let slots = specs.iter().map(|spec| Slot::new(spec, machine)).collect();
-        let lane =
-            |name, limit| Lane { name, limit, queue: VecDeque::new(), current: None, idle: 0, wanted: Arc::default() };
-        Self { slots, lanes: [lane("fast", PATIENCE), lane("slow", STALL)] }
+        let lane = |limit| Lane { limit, current: None };
+        Self { slots, lanes: [lane(PATIENCE), lane(STALL)], waiting: 0 }
     }
 
     pub(super) fn configure(&mut self, chosen: &[Chosen]) {
@@ -54,19 +57,69 @@ impl State {
         }
     }
 
+    /// Puts the slots in line whose last round is not new enough for this asker.
+    pub(super) fn begin(&mut self, ask: &Ask, max_age: Duration) {
+        for &at in ask.selection.iter() {
+            if self.slots[at].is_due(ask.asked, max_age) {
+                self.slots[at].phase = Phase::Queued;
+            }
+        }
+    }
+
+    /// The next round that this asker can run on its own thread.
+    pub(super) fn next(&mut self, ask: &Ask, now: Duration) -> Option<(usize, Job)> {
+        let is_next = |at: &usize| {
+            let slot = &self.slots[*at];
+            slot.phase == Phase::Queued && self.lanes[lane_of(slot.spec)].current.is_none()
+        };
+        // The fast ones first: what is slow may take the thread.
+        let fast = ask.selection.iter().copied().find(|at| is_next(at) && lane_of(self.slots[*at].spec) == 0);
+        let slot = fast.or_else(|| ask.selection.iter().copied().find(is_next))?;
+        let Some(job) = self.slots[slot].start(now) else {
+            self.slots[slot].phase = Phase::Idle;
+            return None;
+        };
+        let held_up = Arc::clone(&ask.held_up);
+        self.lanes[lane_of(self.slots[slot].spec)].current = Some(Current { slot, since: now, held_up });
+        Some((slot, job))
+    }
+
+    /// Takes back a round that has run, and frees the lane if it still has it.
+    pub(super) fn end(&mut self, at: usize, ended: Ended, now: Duration) -> Vec<Told> {
+        if !self.slots[at].is_lost() {
+            self.lanes[lane_of(self.slots[at].spec)].current = None;
+        }
+        self.slots[at].end(ended, now)
+    }
+
+    /// Frees the lanes whose collector has had them for too long, or holds this asker up beyond its deadline. The names of
+    /// those collectors.
+    pub(super) fn overtake(&mut self, now: Duration, ask: &Ask) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        for lane in &mut self.lanes {
+            let is_late = |current: &mut Current| {
+                let is_mine = Arc::ptr_eq(&current.held_up, &ask.held_up);
+                now >= current.since + lane.limit || (is_mine && now >= ask.deadline)
+            };
+            let Some(current) = lane.current.take_if(is_late) else { continue };
+            let slot = &mut self.slots[current.slot];
+            slot.phase = Phase::Running { since: current.since, lost: true };
+            current.held_up.store(true, Relaxed);
+            names.push(slot.spec.name);
+        }
+        names
+    }
+
     /// Until when an asker should wait for a slot before it looks again; `None`: no longer.
     pub(super) fn awaited(&self, at: usize, now: Duration) -> Option<Duration> {
         let slot = &self.slots[at];
         let lane = &self.lanes[lane_of(slot.spec)];
         match slot.phase {
             Phase::Idle => None,
-            Phase::Running { since, lost: false } => Some(since + lane.limit),
             Phase::Running { since, lost: true } => Some(since + PATIENCE).filter(|&until| now < until),
-            // Somebody else runs, and is overtaken if it takes too long.
-            Phase::Queued => match lane.current.map(|current| self.slots[current].phase) {
-                Some(Phase::Running { since, .. }) => Some(since + lane.limit),
-                _ => Some(now + lane.limit),
-            },
+            Phase::Running { since, lost: false } => Some(since + lane.limit),
+            // Somebody else has the lane, and is overtaken if that takes too long.
+            Phase::Queued => Some(lane.current.as_ref().map_or(now, |current| current.since + lane.limit)),
         }
     }
 }
@@ -76,114 +129,4 @@ fn lane_of(spec: &Spec) -> usize {
         Pace::Round => 0,
         Pace::Apart { .. } => 1,
     }
-}
-
-/// Sees to it that the next round of these slots is under way, unless their last one is new enough.
-pub(super) fn begin<'a>(
-    shared: &'a Arc<Shared>,
-    mut state: MutexGuard<'a, State>,
-    selection: &[usize],
-    asked: Duration,
-) -> MutexGuard<'a, State> {
-    for &at in selection {
-        if state.slots[at].is_due(asked, shared.max_age) {
-            let lane = lane_of(state.slots[at].spec);
-            state.slots[at].phase = Phase::Queued;
-            state.lanes[lane].queue.push_back(at);
-        }
-    }
-    let wanted: [Option<Arc<Condvar>>; 2] = std::array::from_fn(|lane| staff(shared, &mut state, lane));
-    // Whoever is woken needs the lock first.
-    drop(state);
-    wanted.iter().flatten().for_each(|wanted| wanted.notify_one());
-    lock(&shared.state)
-}
-
-/// Sees to it that somebody works on what is queued: a thread that waits is to be notified, or a new one is started.
-fn staff(shared: &Arc<Shared>, state: &mut State, at: usize) -> Option<Arc<Condvar>> {
-    let lane = &mut state.lanes[at];
-    if lane.queue.is_empty() || lane.current.is_some() {
-        return None;
-    }
-    if lane.idle > 0 {
-        return Some(Arc::clone(&lane.wanted));
-    }
-    let shared = Arc::clone(shared);
-    let thread = std::thread::Builder::new().name(lane.name.to_owned()).stack_size(STACK);
-    if thread.spawn(move || work(&shared, at)).is_err() {
-        // The kernel gives no thread now: the slots stay as they are, and the next asker tries again.
-        for at in std::mem::take(&mut lane.queue) {
-            state.slots[at].phase = Phase::Idle;
-        }
-    }
-    None
-}
-
-/// If a collector has had a lane for too long, it keeps its thread, and another one carries on with the rest.
-pub(super) fn overtake(shared: &Arc<Shared>, state: &mut State, now: Duration) {
-    for lane in 0..state.lanes.len() {
-        let Some(at) = state.lanes[lane].current else { continue };
-        let Phase::Running { since, .. } = state.slots[at].phase else { continue };
-        if now < since + state.lanes[lane].limit {
-            continue;
-        }
-        state.slots[at].phase = Phase::Running { since, lost: true };
-        state.lanes[lane].current = None;
-        if state.slots[at].spec.pace == Pace::Round {
-            shared.own.instruments.lane_replaced(state.slots[at].spec.name);
-        }
-        if let Some(wanted) = staff(shared, state, lane) {
-            wanted.notify_one();
-        }
-    }
-}
-
-/// A thread of a lane: runs what is queued, one after another, while nobody else does.
-fn work(shared: &Arc<Shared>, lane: usize) {
-    let mut state = lock(&shared.state);
-    loop {
-        let next = if state.lanes[lane].current.is_none() { state.lanes[lane].queue.pop_front() } else { None };
-        match next {
-            Some(at) => {
-                state.lanes[lane].current = Some(at);
-                state = run(shared, state, at, lane);
-            }
-            None => {
-                // Askers wait for several collectors, so they are woken once, when there is no more to be done.
-                shared.ended.notify_all();
-                if state.lanes[lane].idle == IDLE_MAX {
-                    return;
-                }
-                let wanted = Arc::clone(&state.lanes[lane].wanted);
-                state.lanes[lane].idle += 1;
-                state = wanted.wait(state).unwrap_or_else(PoisonError::into_inner);
-                state.lanes[lane].idle -= 1;
-            }
-        }
-    }
-}
-
-/// Runs one round without holding the lock.
-fn run<'a>(shared: &'a Shared, mut state: MutexGuard<'a, State>, at: usize, lane: usize) -> MutexGuard<'a, State> {
-    let Some(job) = state.slots[at].start(shared.machine.clock.monotonic()) else {
-        state.slots[at].phase = Phase::Idle;
-        state.lanes[lane].current = None;
-        return state;
-    };
-    let name = state.slots[at].spec.name;
-    drop(state);
-    let ended = job.run();
-    own::count(&shared.own.instruments, name, &ended);
-    let mut state = lock(&shared.state);
-    if !matches!(state.slots[at].phase, Phase::Running { lost: true, .. }) {
-        state.lanes[lane].current = None;
-    }
-    let news = state.slots[at].end(ended, shared.machine.clock.monotonic());
-    if news.is_empty() {
-        return state;
-    }
-    // A log that nobody reads must not hold the engine up.
-    drop(state);
-    news.iter().for_each(|told| told.log(name));
-    lock(&shared.state)
 }

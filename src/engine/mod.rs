@@ -15,11 +15,14 @@ use collectors::model::{Batch, Snapshot};
 use collectors::{Chosen, Spec};
 use lane::State;
 use own::{Own, Row};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 pub use own::{Extra, Instruments, families};
 
+/// How often a thread that was started for an asker is looked after.
+const GLANCE: Duration = Duration::from_millis(10);
 /// How long an asker waits for a collector.
 const PATIENCE: Duration = Duration::from_millis(250);
 
@@ -29,7 +32,16 @@ pub struct Engine {
     shared: Arc<Shared>,
 }
 
-/// What the engine's threads and its askers share.
+/// What somebody asked: worked on by one thread after another, until one of them has the answer.
+#[derive(Debug)]
+pub struct Ask {
+    selection: Arc<[usize]>,
+    asked: Duration,
+    deadline: Duration,
+    held_up: Arc<AtomicBool>,
+}
+
+/// What all askers share.
 #[derive(Debug)]
 struct Shared {
     machine: Arc<Machine>,
@@ -82,10 +94,57 @@ impl Engine {
         Ok(slots.filter(|(_, slot)| slot.is_on && is_meant(slot.spec)).map(|(at, _)| at).collect())
     }
 
+    /// Asks the selected collectors, whose points must be new from now on.
+    pub fn begin(&self, selection: Arc<[usize]>, patience: Duration) -> Ask {
+        let asked = self.shared.machine.clock.monotonic();
+        Ask { selection, asked, deadline: asked + patience, held_up: Arc::default() }
+    }
+
+    /// Works on what was asked, on this thread, until it is answered or the asker's patience ends.
+    ///
+    /// `None` if a collector held this thread up: then somebody else was to go on with another one.
+    pub fn work(&self, ask: &Ask) -> Option<Snapshot> {
+        let (batches, rows) = self.shared.work(ask)?;
+        Some(self.shared.own.snapshot(batches, &rows, &self.shared.machine))
+    }
+
+    /// Whether a collector holds up the thread that works on this, so that another one has to. Said once for each.
+    pub fn is_held_up(&self, ask: &Ask) -> bool {
+        self.shared.overtake(&mut lock(&self.shared.state), ask);
+        ask.held_up.swap(false, Relaxed)
+    }
+
     /// What the machine says now, from the selected collectors, after at most `patience`.
-    pub fn ask(&self, selection: &[usize], patience: Duration) -> Snapshot {
-        let (batches, rows) = self.shared.round(selection, patience);
-        self.shared.own.snapshot(batches, &rows, &self.shared.machine)
+    pub fn ask(self: &Arc<Self>, selection: Arc<[usize]>, patience: Duration) -> Snapshot {
+        let ask = Arc::new(self.begin(selection, patience));
+        let answer = Arc::new((Mutex::new(None), Condvar::new()));
+        loop {
+            let (engine, asked, given) = (Arc::clone(self), Arc::clone(&ask), Arc::clone(&answer));
+            let worker = std::thread::Builder::new().name("ask".to_owned());
+            let started = worker.spawn(move || {
+                if let Some(snapshot) = engine.work(&asked) {
+                    *lock(&given.0) = Some(snapshot);
+                    given.1.notify_all();
+                }
+            });
+            if started.is_err() {
+                return Snapshot::default();
+            }
+            loop {
+                let mut given = lock(&answer.0);
+                if given.is_none() {
+                    let clock = &self.shared.machine.clock;
+                    given = clock.wait(&answer.1, given, clock.monotonic() + GLANCE);
+                }
+                if let Some(snapshot) = given.take() {
+                    return snapshot;
+                }
+                drop(given);
+                if self.is_held_up(&ask) {
+                    break;
+                }
+            }
+        }
     }
 
     /// Lets somebody else put points about the daemon on every page; only the first one is taken.
@@ -100,31 +159,68 @@ impl Engine {
 }
 
 impl Shared {
-    /// Asks the selected collectors and waits for them: their batches, and how each fared.
-    fn round(self: &Arc<Self>, selection: &[usize], patience: Duration) -> (Vec<Arc<Batch>>, Vec<Row>) {
+    /// Runs the selected collectors, or waits for those that others run: their batches, and how each fared.
+    fn work(&self, ask: &Ask) -> Option<(Vec<Arc<Batch>>, Vec<Row>)> {
         let clock = &self.machine.clock;
-        let asked = clock.monotonic();
-        let deadline = asked + patience;
-        let mut state = lane::begin(self, lock(&self.state), selection, asked);
+        let mut state = lock(&self.state);
+        state.begin(ask, self.max_age);
         loop {
             let now = clock.monotonic();
-            lane::overtake(self, &mut state, now);
-            let waits = selection.iter().filter_map(|&at| state.awaited(at, now)).min();
-            match waits {
-                Some(until) if now < deadline => state = clock.wait(&self.ended, state, until.min(deadline)),
-                _ => break,
+            self.overtake(&mut state, ask);
+            if now >= ask.deadline {
+                break;
             }
+            if let Some((at, job)) = state.next(ask, now) {
+                let name = state.slots[at].spec.name;
+                drop(state);
+                let ended = job.run();
+                own::count(&self.own.instruments, name, &ended);
+                state = lock(&self.state);
+                let was_lost = state.slots[at].is_lost();
+                let news = state.end(at, ended, clock.monotonic());
+                if state.waiting > 0 {
+                    self.ended.notify_all();
+                }
+                if !news.is_empty() {
+                    // A log that nobody reads must not hold the engine up.
+                    drop(state);
+                    news.iter().for_each(|told| told.log(name));
+                    state = lock(&self.state);
+                }
+                if was_lost {
+                    return None;
+                }
+                continue;
+            }
+            let Some(until) = ask.selection.iter().filter_map(|&at| state.awaited(at, now)).min() else { break };
+            state.waiting += 1;
+            state = clock.wait(&self.ended, state, until.min(ask.deadline));
+            state.waiting -= 1;
         }
+        Some(self.gather(ask, state))
+    }
+
+    /// Frees the lanes of those who have had them for too long, and wakes the askers that wait for them.
+    fn overtake(&self, state: &mut State, ask: &Ask) {
+        let held_up = state.overtake(self.machine.clock.monotonic(), ask);
+        if !held_up.is_empty() && state.waiting > 0 {
+            self.ended.notify_all();
+        }
+        held_up.into_iter().for_each(|name| self.own.instruments.overrun(name));
+    }
+
+    /// What is there for an asker that leaves now.
+    fn gather(&self, ask: &Ask, mut state: MutexGuard<'_, State>) -> (Vec<Arc<Batch>>, Vec<Row>) {
         // Text from users comes last: where it repeats what a collector says, the collector is right.
         let (last, first): (Vec<usize>, Vec<usize>) =
-            selection.iter().partition(|&&at| state.slots[at].spec.clash.is_some());
-        let now = clock.monotonic();
-        let mut batches = Vec::with_capacity(selection.len() + 2);
-        let mut rows = Vec::with_capacity(selection.len());
+            ask.selection.iter().partition(|&&at| state.slots[at].spec.clash.is_some());
+        let now = self.machine.clock.monotonic();
+        let mut batches = Vec::with_capacity(ask.selection.len() + 2);
+        let mut rows = Vec::with_capacity(ask.selection.len());
         let mut stuck = Vec::new();
         for at in first.into_iter().chain(last) {
             let slot = &mut state.slots[at];
-            let batch = slot.batch_for(asked, self.max_age).cloned();
+            let batch = slot.batch_for(ask.asked, self.max_age).cloned();
             let row = Row::of(slot, batch.as_ref().map(|_| batches.len()), now);
             if row.is_stuck() && slot.found_stuck() {
                 stuck.push(slot.spec.name);

@@ -229,6 +229,11 @@ impl Slot {
         told
     }
 
+    /// Whether it runs, and nobody waits for the thread that it is on.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self.phase, Phase::Running { lost: true, .. })
+    }
+
     /// An asker left without it. Whether that is news.
     pub(super) fn found_stuck(&mut self) -> bool {
         !std::mem::replace(&mut self.is_stuck, true)

@@ -99,10 +99,10 @@ impl Stage {
     /// Asks, moving the clock by a millisecond at a time while the answer is awaited: the page and how long it took.
     fn ask_for(&self, names: &[&str], patience: Duration) -> (String, Duration) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let selection = self.engine.select(None, &names, &[]).unwrap();
+        let selection: Arc<[usize]> = self.engine.select(None, &names, &[]).unwrap().into();
         let engine = Arc::clone(&self.engine);
         let before = engine.shared.machine.clock.monotonic();
-        let asker = std::thread::spawn(move || engine.ask(&selection, patience));
+        let asker = std::thread::spawn(move || engine.ask(selection, patience));
         let begun = Instant::now();
         while !asker.is_finished() {
             assert!(begun.elapsed() < Duration::from_secs(60), "the asker never left");
@@ -172,10 +172,10 @@ fn what_is_new_enough_is_not_read_again_and_what_is_older_is() {
 fn askers_join_the_round_that_is_under_way() {
     let stage = Stage::new(&[&SLOW]);
     stage.tell("slow", "hang");
-    let selection = stage.engine.select(None, &[], &[]).unwrap();
+    let selection: Arc<[usize]> = stage.engine.select(None, &[], &[]).unwrap().into();
     let ask = || {
         let (engine, selection) = (Arc::clone(&stage.engine), selection.clone());
-        std::thread::spawn(move || engine.ask(&selection, Duration::from_secs(10)))
+        std::thread::spawn(move || engine.ask(selection, Duration::from_secs(10)))
     };
     let askers = [ask(), ask(), ask()];
     std::thread::sleep(Duration::from_millis(20));

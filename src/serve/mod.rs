@@ -41,8 +41,17 @@ pub trait Pages: Send + Sync + 'static {
     /// One sentence for the client: the filter names something that is not there.
     fn select(&self, group: Option<&str>, collect: &[String], exclude: &[String]) -> Result<Selection, String>;
 
-    /// The page, made now. It may take as long as `patience`, so it is never called on the runtime's thread.
-    fn render(&self, selection: &Selection, format: Format, patience: Duration) -> Vec<u8>;
+    /// Begins a page that shows what is there now. Called on the runtime's thread too.
+    fn begin(&self, selection: &Selection, format: Format, patience: Duration) -> Box<dyn Making>;
+}
+
+/// A page that was asked for.
+pub trait Making: Send + Sync {
+    /// Makes the page on this thread, which may take as long as its patience; `None` if it is no longer this thread's.
+    fn make(&self) -> Option<Vec<u8>>;
+
+    /// Whether the thread that makes it is held up, and has to be replaced by another one. Told once for each.
+    fn is_held_up(&self) -> bool;
 }
 
 /// The data behind a lock. Nothing panics while holding one here, and if it did, the data would still be whole.

@@ -3,18 +3,21 @@
 use super::answer::hold;
 use super::conns::Conns;
 use super::gzip::Gzip;
-use super::{Format, Pages, Selection, Settings, State, lock};
+use super::{Format, Making, Pages, Selection, Settings, State, lock};
 use hyper::body::Bytes;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Below this, compression saves no packet.
 const WORTH_GZIP: usize = 1024;
+/// How often it is looked whether a page makes headway.
+const GLANCE: Duration = Duration::from_millis(10);
 /// How many finished pages are kept for the next one who asks.
 const KEPT_MAX: usize = 16;
 
@@ -96,9 +99,11 @@ impl Share {
         entries.push(entry);
         drop(entries);
         self.state.making.fetch_add(1, Relaxed);
-        let job = Job { share: Arc::clone(self), number, kept: false };
+        let making = self.pages.begin(&want.selection, want.format, patience);
+        let (share, gzip) = (Arc::clone(self), want.gzip);
+        let job = Arc::new(Job { share, number, gzip, making, sender: Mutex::new(Some(sender)) });
         // Nobody waits for the task itself: the client may go, others may have joined.
-        drop(spawn_blocking(move || job.run(&want, patience, &sender)));
+        tokio::spawn(job.see_through(promise.clone()));
         Ok(promise)
     }
 
@@ -126,33 +131,55 @@ impl Share {
     }
 }
 
-/// A page in the making. Ends in [`Drop`], even by a panic, and even if it never began.
+/// A page in the making, on one thread after another until one of them has it.
 struct Job {
     share: Arc<Share>,
     number: u64,
-    kept: bool,
-}
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        self.share.state.making.fetch_sub(1, Relaxed);
-        if !self.kept {
-            self.share.forget(self.number);
-        }
-    }
+    gzip: bool,
+    making: Box<dyn Making>,
+    /// Until the page is there, or never will be.
+    sender: Mutex<Option<watch::Sender<Option<Page>>>>,
 }
 
 impl Job {
-    fn run(mut self, want: &Want, patience: Duration, sender: &watch::Sender<Option<Page>>) {
-        let share = Arc::clone(&self.share);
-        let page =
-            finish(share.pages.render(&want.selection, want.format, patience), want.gzip, &share.gzip, &share.state);
-        share.state.made.fetch_add(1, Relaxed);
-        self.kept = self.keep(&share);
+    /// Sees to it that somebody works on the page until it is there.
+    async fn see_through(self: Arc<Self>, mut promise: Promise) {
+        loop {
+            let job = Arc::clone(&self);
+            drop(spawn_blocking(move || job.run()));
+            loop {
+                match timeout(GLANCE, promise.changed()).await {
+                    Ok(_) => return,
+                    Err(_) if self.making.is_held_up() => break,
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+
+    fn run(&self) {
+        let made = catch_unwind(AssertUnwindSafe(|| self.making.make()));
+        let Ok(page) = made else { return self.end(None) };
+        let share = &self.share;
+        if let Some(text) = page {
+            let page = finish(text, self.gzip, &share.gzip, &share.state);
+            share.state.made.fetch_add(1, Relaxed);
+            self.end(Some(page));
+            share.make_room();
+        }
+    }
+
+    /// The page is there, or never will be. The first thread that says so is believed.
+    fn end(&self, page: Option<Page>) {
+        let Some(sender) = lock(&self.sender).take() else { return };
         // The page counts as made before anyone can see it.
-        drop(self);
-        sender.send_replace(Some(page));
-        share.make_room();
+        self.share.state.making.fetch_sub(1, Relaxed);
+        if page.is_none() || !self.keep(&self.share) {
+            self.share.forget(self.number);
+        }
+        if page.is_some() {
+            sender.send_replace(page);
+        }
     }
 
     /// Whether the page stays for the next one who asks, until it is too old.

@@ -21,13 +21,16 @@ static DROPPED: model::Family = counter(
     &["collector", "reason"],
 );
 static PANICS: model::Family = counter("wholenode_collector_panics_total", "Panics of the collector.", &["collector"]);
-static LANES: model::Family =
-    counter("wholenode_lanes_replaced_total", "Threads of the fast lane that the collector hung on.", &["collector"]);
+static OVERRUNS: model::Family = counter(
+    "wholenode_overruns_total",
+    "Rounds in which the collector took so long that it kept the thread that it was on.",
+    &["collector"],
+);
 static RELOADS: model::Family =
     counter("wholenode_reloads_total", "Configurations read again, and whether they were taken.", &["result"]);
 
 /// The families of this file, for the reference.
-pub(super) static FAMILIES: &[&model::Family] = &[&BUILD, &READ_ERRORS, &DROPPED, &PANICS, &LANES, &RELOADS];
+pub(super) static FAMILIES: &[&model::Family] = &[&BUILD, &READ_ERRORS, &DROPPED, &PANICS, &OVERRUNS, &RELOADS];
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfCollector {
@@ -52,7 +55,7 @@ pub struct Instruments {
     read_errors: Family<OfReason, Counter>,
     dropped_points: Family<OfReason, Counter>,
     panics: Family<OfCollector, Counter>,
-    lanes_replaced: Family<OfCollector, Counter>,
+    overruns: Family<OfCollector, Counter>,
     reloads: Family<OfResult, Counter>,
     /// The text as it was last, and the batch that it made: while nothing happens, both stay.
     last: Mutex<(String, Arc<Batch>)>,
@@ -66,7 +69,7 @@ impl Instruments {
             read_errors: Family::default(),
             dropped_points: Family::default(),
             panics: Family::default(),
-            lanes_replaced: Family::default(),
+            overruns: Family::default(),
             reloads: Family::default(),
             last: Mutex::default(),
         };
@@ -75,7 +78,7 @@ impl Instruments {
         register(registry, &READ_ERRORS, instruments.read_errors.clone());
         register(registry, &DROPPED, instruments.dropped_points.clone());
         register(registry, &PANICS, instruments.panics.clone());
-        register(registry, &LANES, instruments.lanes_replaced.clone());
+        register(registry, &OVERRUNS, instruments.overruns.clone());
         register(registry, &RELOADS, instruments.reloads.clone());
         instruments
     }
@@ -92,8 +95,8 @@ impl Instruments {
         self.panics.get_or_create(&OfCollector { collector }).inc();
     }
 
-    pub(in crate::engine) fn lane_replaced(&self, collector: &'static str) {
-        self.lanes_replaced.get_or_create(&OfCollector { collector }).inc();
+    pub(in crate::engine) fn overrun(&self, collector: &'static str) {
+        self.overruns.get_or_create(&OfCollector { collector }).inc();
     }
 
     /// Counts a reload, and whether the configuration was taken.

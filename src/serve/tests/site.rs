@@ -1,6 +1,6 @@
 //! A server on a thread of its own with made-up pages, and a client that hides nothing.
 
-use crate::serve::{Figures, Format, Listen, Pages, Selection, Settings, State, bind, run, runtime};
+use crate::serve::{Figures, Format, Listen, Making, Pages, Selection, Settings, State, bind, run, runtime};
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::io::{Read, Write};
@@ -26,7 +26,7 @@ pub(super) struct Fake {
     pub(super) open: AtomicBool,
 }
 
-impl Pages for Fake {
+impl Pages for Arc<Fake> {
     fn select(&self, group: Option<&str>, collect: &[String], exclude: &[String]) -> Result<Selection, String> {
         let number = |name: &String| {
             NAMES.iter().position(|known| known == name).ok_or_else(|| format!("missing collector: {name}"))
@@ -41,9 +41,22 @@ impl Pages for Fake {
         Ok(chosen.into())
     }
 
-    fn render(&self, selection: &Selection, format: Format, patience: Duration) -> Vec<u8> {
-        let count = self.rendered.fetch_add(1, SeqCst);
+    fn begin(&self, selection: &Selection, format: Format, patience: Duration) -> Box<dyn Making> {
         *self.patience.lock().unwrap() = patience;
+        Box::new(FakeMaking { fake: Arc::clone(self), selection: Arc::clone(selection), format })
+    }
+}
+
+struct FakeMaking {
+    fake: Arc<Fake>,
+    selection: Selection,
+    format: Format,
+}
+
+impl Making for FakeMaking {
+    fn make(&self) -> Option<Vec<u8>> {
+        let Self { fake, selection, format } = self;
+        let count = fake.rendered.fetch_add(1, SeqCst);
         let mut page = Vec::new();
         for number in selection.iter() {
             match NAMES[*number] {
@@ -51,7 +64,7 @@ impl Pages for Fake {
                 "big" => page.extend(std::iter::repeat_n(b'#', BIG)),
                 "held" => {
                     let begun = Instant::now();
-                    while !self.open.load(SeqCst) && begun.elapsed() < DEADLINE {
+                    while !fake.open.load(SeqCst) && begun.elapsed() < DEADLINE {
                         thread::sleep(Duration::from_millis(2));
                     }
                     page.extend(format!("held {count}\n").into_bytes());
@@ -60,10 +73,14 @@ impl Pages for Fake {
                 name => page.extend(format!("{name} 1\n").into_bytes()),
             }
         }
-        if format == Format::OpenMetrics {
+        if *format == Format::OpenMetrics {
             page.extend(b"# EOF\n");
         }
-        page
+        Some(page)
+    }
+
+    fn is_held_up(&self) -> bool {
+        false
     }
 }
 
@@ -97,7 +114,7 @@ pub(super) fn site_at(settings: Settings, more: &[Listen]) -> Site {
                 }
                 asked = Instant::now();
             };
-            run(settings, served, bound, counted, stop).await.unwrap();
+            run(settings, Arc::new(served), bound, counted, stop).await.unwrap();
             asked.elapsed()
         });
         runtime.shutdown_background();

@@ -19,7 +19,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("src/export/", &["wholenode::export", "wholenode::engine", "wholenode::encode"]),
     ("src/log.rs", &["wholenode::log"]),
-    ("src/page.rs", &["wholenode::serve", "wholenode::engine", "wholenode::encode", "collectors::kit"]),
+    (
+        "src/page.rs",
+        &["wholenode::serve", "wholenode::engine", "wholenode::encode", "collectors::kit", "collectors::model"],
+    ),
     ("src/serve/", &["wholenode::serve", "wholenode::engine", "wholenode::encode"]),
     ("src/sources/", &["wholenode::sources", "wholenode::engine", "collectors::kit"]),
     ("collectors/families/", &["collectors::families", "collectors::model"]),
