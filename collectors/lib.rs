@@ -75,6 +75,21 @@ impl Spec {
     }
 }
 
+/// A collector that is on, and what it was told.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// Its row.
+    pub spec: &'static Spec,
+    /// Its options.
+    pub options: Options,
+}
+
+impl PartialEq for Chosen {
+    fn eq(&self, other: &Self) -> bool {
+        self.spec.name == other.spec.name && self.options == other.options
+    }
+}
+
 /// Families that are named at run time, as the reference tells them.
 #[derive(Debug)]
 pub struct RunTime {
@@ -106,6 +121,13 @@ impl Group {
         }
     }
 
+    /// One line for the landing page.
+    pub fn about(self) -> &'static str {
+        match self {
+            Group::Node => "the machine itself, under node_exporter's names",
+        }
+    }
+
     /// Other names of the page, that rules elsewhere match on.
     pub fn aliases(self) -> &'static [&'static str] {
         match self {
@@ -127,4 +149,16 @@ pub enum Pace {
 }
 
 /// All collectors, in the order of the reference. Where two put the same series, the earlier one wins.
-pub static ALL: &[&Spec] = &[&node::loadavg::SPEC];
+pub static ALL: &[&Spec] = &[
+    &node::cpu::SPEC,
+    &node::hwmon::SPEC,
+    &node::loadavg::SPEC,
+    &node::mdadm::SPEC,
+    &node::meminfo::SPEC,
+    &node::netdev::SPEC,
+    &node::pressure::SPEC,
+    &node::softnet::SPEC,
+    &node::stat::SPEC,
+    &node::time::SPEC,
+    &node::uname::SPEC,
+];

@@ -1,5 +1,6 @@
-//! The house.
+//! The map of the house.
 
+pub mod config;
 pub mod encode;
 pub mod engine;
 pub mod log;

@@ -15,7 +15,11 @@ impl<'a> Ratios<'a> {
     /// No cases yet.
     pub(crate) fn new(criterion: &'a mut Criterion, title: &'static str, throughput: Throughput) -> Self {
         let mut group = criterion.benchmark_group(title);
-        group.throughput(throughput).sample_size(30).measurement_time(Duration::from_secs(2));
+        group
+            .throughput(throughput)
+            .sample_size(30)
+            .warm_up_time(Duration::from_secs(1))
+            .measurement_time(Duration::from_secs(2));
         Self { title, group, best: Vec::new() }
     }
 

@@ -310,7 +310,7 @@ fn is_kernel_tree(file: &OwnedFd) -> bool {
     const SYSFS: i64 = 0x6265_6572;
     const CGROUP: i64 = 0x0027_e0eb;
     const CGROUP2: i64 = 0x6367_7270;
-    rustix::fs::fstatfs(file).is_ok_and(|stat| matches!(stat.f_type as i64, PROC | SYSFS | CGROUP | CGROUP2))
+    rustix::fs::fstatfs(file).is_ok_and(|stat| matches!(stat.f_type, PROC | SYSFS | CGROUP | CGROUP2))
 }
 
 #[cfg(test)]

@@ -118,6 +118,14 @@ impl Filter {
     }
 }
 
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        let texts =
+            |filter: &Self| [&filter.include, &filter.exclude].map(|r| r.as_ref().map(|r| r.as_str().to_owned()));
+        texts(self) == texts(other)
+    }
+}
+
 fn check(kind: OptKind, word: &str) -> Result<(), String> {
     match kind {
         OptKind::Flag if word != "true" && word != "false" => Err("true or false".to_owned()),

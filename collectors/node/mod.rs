@@ -1,3 +1,13 @@
 //! The machine itself, under node_exporter's names.
 
+pub mod cpu;
+pub mod hwmon;
 pub mod loadavg;
+pub mod mdadm;
+pub mod meminfo;
+pub mod netdev;
+pub mod pressure;
+pub mod softnet;
+pub mod stat;
+pub mod time;
+pub mod uname;

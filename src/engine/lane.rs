@@ -1,9 +1,9 @@
 //! The threads: one fast lane for all collectors that were measured to be quick, one lane for each that may be slow.
 
 use super::slot::{Job, Phase, Slot, Told};
-use super::{Chosen, PATIENCE, Shared, own};
+use super::{PATIENCE, Shared, own};
 use collectors::kit::{Machine, lock};
-use collectors::{Pace, Spec};
+use collectors::{Chosen, Pace, Spec};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -11,9 +11,9 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
-use collectors::Spec;
-use collectors::kit::{Machine, Options, lock};
+use collectors::kit::{Machine, lock};
 use collectors::model::{Batch, Snapshot};
+use collectors::{Chosen, Spec};
 use lane::State;
 use own::{Own, Row};
 use std::sync::{Arc, Condvar, Mutex};
@@ -23,15 +23,6 @@ pub use own::{Extra, Instruments};
 
 /// How long an asker waits for a collector, and how long one may occupy the fast lane.
 const PATIENCE: Duration = Duration::from_millis(250);
-
-/// A collector to run, and what it was told.
-#[derive(Clone, Debug)]
-pub struct Chosen {
-    /// Its row.
-    pub spec: &'static Spec,
-    /// Its options.
-    pub options: Options,
-}
 
 /// Runs collectors for whoever asks.
 #[derive(Debug)]

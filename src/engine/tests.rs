@@ -1,7 +1,7 @@
 //! The engine against collectors that hang, panic, come late, and come back, on a clock that the tests move.
 
 use super::*;
-use collectors::kit::{Child, Clock, Error, Host, Opt, OptKind, Root, Roots, Script};
+use collectors::kit::{Child, Clock, Error, Host, Opt, OptKind, Options, Root, Roots, Script};
 use collectors::model::{Family, gauge};
 use collectors::{Collector, Group, Pace};
 use std::time::Instant;

@@ -1,0 +1,132 @@
+//! `--help`: one screen for each subject, and where the rest is told.
+
+use super::settings::{SECTIONS, section};
+use collectors::kit::{Opt, OptKind};
+use collectors::{Group, Spec};
+use std::fmt::Write as _;
+
+const WIDTH: usize = 80;
+
+const HEAD: &str = "\
+wholenode tells Prometheus everything that this machine can say about itself.
+
+Usage: wholenode [COMMAND] [FLAGS] [@FILE]
+
+Commands:
+  (none)      Serve until SIGTERM. SIGHUP reads the configuration again.
+  once        Print the page once and end; --group=NAME prints one group's page.
+  metrics     Print the reference of all metrics, as Markdown.
+  options     Print the reference of all options, as Markdown.
+  -h, --help  Print this.  --version prints the version.
+";
+
+const TAIL: &str = "
+Every flag --a.b=VALUE can also be given as the environment variable
+WHOLENODE_A_B=VALUE, or as the key a.b in the file; a flag counts before the
+environment, and that before the file. @FILE stands for the flags in FILE, one
+on a line. Flags of node_exporter mean the same here.
+
+Examples:
+  wholenode
+  wholenode --web.listen-address=127.0.0.1:9100 --no-collector.loadavg
+  wholenode --path.rootfs=/host --path.procfs=/host/proc --path.sysfs=/host/sys
+  wholenode --config.file=/etc/wholenode.yaml
+  wholenode once --collector.disable-defaults --collector.loadavg
+  curl --silent http://localhost:9100/metrics
+
+Everything that a collector can be told: wholenode options
+Everything that is measured:             wholenode metrics
+";
+
+/// The help.
+pub(super) fn help(specs: &[&'static Spec]) -> String {
+    let mut text = HEAD.to_owned();
+    for (word, title) in SECTIONS {
+        let _ = writeln!(text, "\n{title}:");
+        if *word == "collector" {
+            collectors(&mut text, specs);
+        }
+        for row in section(word) {
+            let _ = writeln!(text, "  {}", flag(row));
+            wrapped(&mut text, 8, row.help.split(' '));
+        }
+    }
+    text + TAIL
+}
+
+/// `--[no-]web.enable-openmetrics`, `--web.max-requests=40`.
+fn flag(row: &Opt) -> String {
+    let value = match row.kind {
+        _ if !row.default.is_empty() => row.default,
+        OptKind::Regex | OptKind::Instead(_) => "REGEX",
+        _ if row.name.starts_with("path.") => "FOLDER",
+        _ => "FILE",
+    };
+    match row.kind {
+        OptKind::Flag => format!("--[no-]{}", row.name),
+        OptKind::List => format!("--{}={value} ...", row.name),
+        _ => format!("--{}={value}", row.name),
+    }
+}
+
+fn collectors(text: &mut String, specs: &[&'static Spec]) {
+    text.push_str("  --collector.NAME  --no-collector.NAME\n        Turn one on or off.\n");
+    text.push_str("  --collector.NAME.OPTION=VALUE\n        Tell one something.\n");
+    for group in Group::ALL {
+        for (default, word) in [(true, "On"), (false, "Off")] {
+            let is_listed = |spec: &&&Spec| spec.group == group && spec.default == default;
+            let names: Vec<&str> = specs.iter().filter(is_listed).map(|spec| spec.name).collect();
+            if !names.is_empty() {
+                let _ = writeln!(text, "  {word} by default ({}):", group.name());
+                wrapped(text, 8, names.into_iter());
+            }
+        }
+    }
+}
+
+/// Words in lines of bounded width.
+fn wrapped<'a>(text: &mut String, indent: usize, words: impl Iterator<Item = &'a str>) {
+    let mut column = 0;
+    for word in words {
+        let length = word.chars().count();
+        if column == 0 || column + 1 + length > WIDTH {
+            if column > 0 {
+                text.push('\n');
+            }
+            text.extend(std::iter::repeat_n(' ', indent));
+            column = indent + length;
+        } else {
+            text.push(' ');
+            column += 1 + length;
+        }
+        text.push_str(word);
+    }
+    text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::{SETTINGS, UNTOLD};
+
+    #[test]
+    fn every_setting_is_told_and_no_line_is_long() {
+        let help = help(collectors::ALL);
+        for row in SETTINGS {
+            let is_told =
+                help.contains(&format!("--{}=", row.name)) || help.contains(&format!("--[no-]{}\n", row.name));
+            assert_eq!(is_told, !UNTOLD.contains(&row.name), "{}", row.name);
+        }
+        for line in help.lines() {
+            assert!(line.chars().count() <= WIDTH && line.trim_end() == line, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_flags_of_its_examples_are_taken() {
+        for line in TAIL.lines().filter_map(|line| line.strip_prefix("  wholenode")) {
+            let words = line.split_ascii_whitespace().filter(|word| !word.starts_with("--config.file")).map(Into::into);
+            crate::config::Written::new(words, []).load().unwrap();
+        }
+    }
+}

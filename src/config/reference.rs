@@ -1,0 +1,114 @@
+//! The references of all metrics and of all options, in Markdown, from the tables that the code works with.
+
+use super::keys::{option, switch, variable};
+use super::settings::{SECTIONS, section};
+use collectors::kit::{Opt, OptKind};
+use collectors::model::Kind;
+use collectors::{Group, Spec};
+use std::fmt::Write as _;
+
+/// The reference of all metrics.
+pub(super) fn metrics(specs: &[&'static Spec]) -> String {
+    let mut text =
+        "# Metrics\n\nWhat each collector measures. `--collector.NAME` and `--no-collector.NAME` turn one on or off.\n"
+            .to_owned();
+    for group in Group::ALL {
+        let _ = writeln!(text, "\n## {}", group.name());
+        for spec in specs.iter().filter(|spec| spec.group == group) {
+            collector(&mut text, spec);
+            if spec.families.is_empty() && spec.run_time.is_empty() {
+                continue;
+            }
+            text.push_str("\n| metric | type | labels | meaning |\n|---|---|---|---|\n");
+            let mut rows: Vec<_> = spec.families.iter().copied().chain(spec.clash).collect();
+            rows.sort_by_key(|family| &family.name);
+            for family in rows {
+                row(&mut text, &[&code(&family.name), kind(family.kind), &codes(family.labels), &cell(&family.help)]);
+            }
+            for named in spec.run_time {
+                row(&mut text, &[&code(named.pattern), named.kind, &codes(named.labels), &cell(named.help)]);
+            }
+        }
+    }
+    text
+}
+
+/// The reference of all options.
+pub(super) fn options(specs: &[&'static Spec]) -> String {
+    let mut text = "# Options\n\n\
+        The option `a.b` is the flag `--a.b=VALUE` (or `--a.b VALUE`), the key `a.b` in the file that `--config.file` names, \
+        and the environment variable beside it. A flag counts before the environment, the environment before the file. \
+        A flag of kind true/false is set by `--a.b` and unset by `--no-a.b`. In the file, dots may be nesting: `a.b: 1` and \
+        `a: {b: 1}` are the same, and `collector.NAME.enabled` is `collector.NAME`. A list repeats the flag, is a list in the \
+        file, and is separated by commas in the environment.\n"
+        .to_owned();
+    for (word, title) in SECTIONS {
+        let _ = writeln!(text, "\n## {title}");
+        table(&mut text);
+        for setting in section(word) {
+            option_row(&mut text, setting.name, setting);
+        }
+    }
+    for group in Group::ALL {
+        let _ = writeln!(text, "\n## Collectors of the group {}", group.name());
+        for spec in specs.iter().filter(|spec| spec.group == group) {
+            collector(&mut text, spec);
+            table(&mut text);
+            let default = if spec.default { "true" } else { "false" };
+            let own = Opt { name: "", kind: OptKind::Flag, default, help: "Turn it on or off." };
+            option_row(&mut text, &switch(spec.name), &own);
+            for setting in spec.options {
+                option_row(&mut text, &option(spec, setting.name), setting);
+            }
+        }
+    }
+    text
+}
+
+fn collector(text: &mut String, spec: &Spec) {
+    let default = if spec.default { "On" } else { "Off" };
+    let _ = writeln!(text, "\n### {}\n\n{} {default} by default.", spec.name, spec.about);
+}
+
+fn table(text: &mut String) {
+    text.push_str("\n| option | value | default | environment variable | meaning |\n|---|---|---|---|---|\n");
+}
+
+fn option_row(text: &mut String, name: &str, opt: &Opt) {
+    let value = match opt.kind {
+        OptKind::Flag => "true/false",
+        OptKind::Number => "number",
+        OptKind::Span => "time",
+        OptKind::Text => "text",
+        OptKind::List => "list",
+        OptKind::Regex | OptKind::Instead(_) => "regex",
+    };
+    row(text, &[&code(name), value, &code(opt.default), &code(&variable(name)), &cell(opt.help)]);
+}
+
+fn row(text: &mut String, cells: &[&str]) {
+    let _ = writeln!(text, "| {} |", cells.join(" | "));
+}
+
+fn code(word: &str) -> String {
+    if word.is_empty() { String::new() } else { format!("`{}`", cell(word)) }
+}
+
+fn codes(words: &[&str]) -> String {
+    words.iter().map(|word| code(word)).collect::<Vec<_>>().join(", ")
+}
+
+/// A bar would end the cell, in code too.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+        Kind::Untyped => "untyped",
+        Kind::Histogram => "histogram",
+        Kind::Summary => "summary",
+    }
+}
