@@ -159,6 +159,7 @@ pub static ALL: &[&Spec] = &[
     &node::pressure::SPEC,
     &node::softnet::SPEC,
     &node::stat::SPEC,
+    &node::textfile::SPEC,
     &node::time::SPEC,
     &node::uname::SPEC,
 ];

@@ -4,10 +4,13 @@ mod calls;
 pub mod child;
 mod clock;
 mod error;
+pub mod exposition;
+mod glob;
 mod host;
 mod machine;
 mod options;
 pub mod parse;
+mod stamp;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -15,6 +18,8 @@ pub use calls::{Replay, StatFs, Uname};
 pub use child::Child;
 pub use clock::{Clock, Script, lock};
 pub use error::Error;
+pub use glob::Glob;
 pub use host::{Host, KeptFile};
 pub use machine::{HANDLES_MAX, Machine, Root, Roots};
 pub use options::{Filter, Opt, OptKind, Options, span};
+pub use stamp::Stamp;

@@ -18,6 +18,17 @@ pub enum Kind {
     Summary,
 }
 
+impl Kind {
+    /// What the lines of such a family have behind its name, besides nothing: no other family may be called so.
+    pub fn suffixes(self) -> &'static [&'static str] {
+        match self {
+            Kind::Histogram => &["_bucket", "_sum", "_count"],
+            Kind::Summary => &["_sum", "_count"],
+            Kind::Counter | Kind::Gauge | Kind::Untyped => &[],
+        }
+    }
+}
+
 /// What is measured: a name, its meaning, how it behaves.
 ///
 /// Families that the code knows are `static`; those that the kernel or a user's file names at run time are

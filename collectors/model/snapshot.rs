@@ -1,7 +1,8 @@
 //! The newest batch of every collector, merged family by family.
 
 use super::labels::Identities;
-use super::{Batch, Family, Kind};
+use super::{Batch, Family};
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -147,46 +148,37 @@ impl Merge<'_> {
 
     /// A histogram `x` owns the names `x_bucket`, `x_sum` and `x_count`: no other family may write lines under them.
     fn drop_names_taken_by_distributions(&mut self) {
-        let is_taken: Vec<bool> = self.groups.iter().map(|group| self.is_taken(group)).collect();
-        if !is_taken.contains(&true) {
+        let mut taken = HashSet::new();
+        for group in &self.groups {
+            let family = self.family(self.first(group));
+            taken.extend(family.kind.suffixes().iter().map(|suffix| format!("{}{suffix}", family.name)));
+        }
+        if taken.is_empty() {
             return;
         }
         let groups = std::mem::take(&mut self.groups);
-        for (group, is_taken) in groups.into_iter().zip(is_taken) {
-            if !is_taken {
+        for group in groups {
+            if !taken.contains(&*self.family(self.first(&group)).name) {
                 self.groups.push(group);
                 continue;
             }
-            for part in group.parts {
-                let Part { batch, column, ref skip } = self.parts[part];
+            for at in group.parts {
+                let Part { batch, column, ref skip } = self.parts[at];
                 let points = self.batches[batch].columns()[column].samples.len() - skip.len();
                 self.lose((batch, column), "has a name that a histogram or summary owns", points);
             }
         }
     }
 
-    fn is_taken(&self, group: &Group) -> bool {
-        let family = |group: &Group| {
-            let first = &self.parts[group.parts.start];
-            self.family((first.batch, first.column))
-        };
-        let name = &*family(group).name;
-        [("_bucket", false), ("_sum", true), ("_count", true)].iter().any(|&(suffix, of_summaries)| {
-            let owner = name.strip_suffix(suffix);
-            let owner = owner.and_then(|owner| {
-                self.groups
-                    .binary_search_by(|group| (*family(group).name).cmp(owner))
-                    .ok()
-                    .map(|at| family(&self.groups[at]))
-            });
-            owner.is_some_and(|owner| owner.kind == Kind::Histogram || of_summaries && owner.kind == Kind::Summary)
-        })
+    fn first(&self, group: &Group) -> (usize, usize) {
+        let part = &self.parts[group.parts.start];
+        (part.batch, part.column)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Distribution, counter, gauge};
+    use super::super::{Distribution, Kind, counter, gauge};
     use super::*;
 
     static A: Family = gauge("a", "A.", &["x"]);

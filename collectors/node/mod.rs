@@ -9,5 +9,6 @@ pub mod netdev;
 pub mod pressure;
 pub mod softnet;
 pub mod stat;
+pub mod textfile;
 pub mod time;
 pub mod uname;

@@ -16,6 +16,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use reference::metrics;
 pub use settings::{Level, LogFormat};
 
 use crate::serve::Listen;
@@ -36,6 +37,8 @@ pub enum Command {
         /// Only this group's page.
         group: Option<Group>,
     },
+    /// Print the reference of all metrics; see [`metrics`].
+    Metrics,
     /// Print this text.
     Print(String),
 }
@@ -155,7 +158,7 @@ impl Written {
             _ if said.version => return Ok(Command::Print(version())),
             "help" => return Ok(Command::Print(help::help(specs))),
             "version" => return Ok(Command::Print(version())),
-            "metrics" => return Ok(Command::Print(reference::metrics(specs))),
+            "metrics" => return Ok(Command::Metrics),
             "options" => return Ok(Command::Print(reference::options(specs))),
             "" | "serve" | "once" => {}
             other => return Err(Error::new(format!("\"{other}\": expected once, metrics, options or flags only"))),

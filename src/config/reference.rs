@@ -3,12 +3,12 @@
 use super::keys::{option, switch, variable};
 use super::settings::{SECTIONS, section};
 use collectors::kit::{Opt, OptKind};
-use collectors::model::Kind;
+use collectors::model::{Family, Kind};
 use collectors::{Group, Spec};
 use std::fmt::Write as _;
 
-/// The reference of all metrics.
-pub(super) fn metrics(specs: &[&'static Spec]) -> String {
+/// The reference of all metrics: the collectors', and those that the daemon says about itself.
+pub fn metrics(specs: &[&'static Spec], own: impl Iterator<Item = &'static Family>) -> String {
     let mut text =
         "# Metrics\n\nWhat each collector measures. `--collector.NAME` and `--no-collector.NAME` turn one on or off.\n"
             .to_owned();
@@ -19,18 +19,25 @@ pub(super) fn metrics(specs: &[&'static Spec]) -> String {
             if spec.families.is_empty() && spec.run_time.is_empty() {
                 continue;
             }
-            text.push_str("\n| metric | type | labels | meaning |\n|---|---|---|---|\n");
-            let mut rows: Vec<_> = spec.families.iter().copied().chain(spec.clash).collect();
-            rows.sort_by_key(|family| &family.name);
-            for family in rows {
-                row(&mut text, &[&code(&family.name), kind(family.kind), &codes(family.labels), &cell(&family.help)]);
-            }
+            families(&mut text, spec.families.iter().copied().chain(spec.clash));
             for named in spec.run_time {
                 row(&mut text, &[&code(named.pattern), named.kind, &codes(named.labels), &cell(named.help)]);
             }
         }
     }
+    text.push_str("\n## The daemon itself\n\nHow each collector fares, and what the server does.\n");
+    families(&mut text, own);
     text
+}
+
+fn families(text: &mut String, families: impl Iterator<Item = &'static Family>) {
+    text.push_str("\n| metric | type | labels | meaning |\n|---|---|---|---|\n");
+    let mut rows: Vec<_> = families.collect();
+    rows.sort_by_key(|family| &family.name);
+    rows.dedup_by_key(|family| &family.name);
+    for family in rows {
+        row(text, &[&code(&family.name), kind(family.kind), &codes(family.labels), &cell(&family.help)]);
+    }
 }
 
 /// The reference of all options.

@@ -56,6 +56,7 @@ fn command(flags: &[&str], variables: &[(&str, &str)]) -> Result<Command, String
 fn config(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, String> {
     match command(flags, variables)? {
         Command::Serve(config) | Command::Once { config, .. } => Ok(config),
+        Command::Metrics => Err(metrics(SPECS, std::iter::empty())),
         Command::Print(text) => Err(text),
     }
 }

@@ -19,7 +19,7 @@ use own::{Own, Row};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-pub use own::{Extra, Instruments};
+pub use own::{Extra, Instruments, families};
 
 /// How long an asker waits for a collector, and how long one may occupy the fast lane.
 const PATIENCE: Duration = Duration::from_millis(250);

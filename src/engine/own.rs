@@ -35,7 +35,11 @@ static STUCK: Family =
     gauge("wholenode_stuck_calls", "Calls to filesystems, made by the child process, that have not come back.", &[]);
 
 /// The families of this file, for the reference.
-pub(crate) static FAMILIES: &[&Family] = &[&DURATION, &SUCCESS, &STATE, &ROUNDS, &AGE, &HANDLES, &STUCK];
+pub fn families() -> impl Iterator<Item = &'static Family> {
+    [&DURATION, &SUCCESS, &STATE, &ROUNDS, &AGE, &HANDLES, &STUCK]
+        .into_iter()
+        .chain(instruments::FAMILIES.iter().copied())
+}
 
 /// How one collector fared on one page.
 #[derive(Debug)]

@@ -1,15 +1,33 @@
 //! The daemon's own counters, kept by prometheus-client. Its text is read back by the parser of text files, so that they
 //! are points like all others.
 
+use collectors::kit::exposition::{self, Dialect};
 use collectors::kit::lock;
-use collectors::model::{Batch, POINTS_MAX};
+use collectors::model::{self, Batch, POINTS_MAX, counter, gauge};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 use std::sync::{Arc, Mutex};
+
+static BUILD: model::Family = gauge("wholenode_build_info", "The version that is running; always 1.", &["version"]);
+static READ_ERRORS: model::Family =
+    counter("wholenode_read_errors_total", "Values that could not be read.", &["collector", "reason"]);
+static DROPPED: model::Family = counter(
+    "wholenode_dropped_points_total",
+    "Points left out of pages: the collector's batch was full, or they clashed with another collector's.",
+    &["collector", "reason"],
+);
+static PANICS: model::Family = counter("wholenode_collector_panics_total", "Panics of the collector.", &["collector"]);
+static LANES: model::Family =
+    counter("wholenode_lanes_replaced_total", "Threads of the fast lane that the collector hung on.", &["collector"]);
+static RELOADS: model::Family =
+    counter("wholenode_reloads_total", "Configurations read again, and whether they were taken.", &["result"]);
+
+/// The families of this file, for the reference.
+pub(super) static FAMILIES: &[&model::Family] = &[&BUILD, &READ_ERRORS, &DROPPED, &PANICS, &LANES, &RELOADS];
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfCollector {
@@ -44,7 +62,7 @@ impl Instruments {
     /// Counters at zero.
     pub fn new(version: &'static str) -> Self {
         let mut instruments = Self {
-            registry: Registry::with_prefix("wholenode"),
+            registry: Registry::default(),
             read_errors: Family::default(),
             dropped_points: Family::default(),
             panics: Family::default(),
@@ -53,16 +71,12 @@ impl Instruments {
             last: Mutex::default(),
         };
         let registry = &mut instruments.registry;
-        registry.register("build", "The version that is running", Info::new([("version", version)]));
-        registry.register("read_errors", "Values that could not be read, by reason", instruments.read_errors.clone());
-        registry.register("dropped_points", "Points left out of pages, by reason", instruments.dropped_points.clone());
-        registry.register("collector_panics", "Panics of collectors", instruments.panics.clone());
-        registry.register(
-            "lanes_replaced",
-            "Fast lanes lost to a collector that hung",
-            instruments.lanes_replaced.clone(),
-        );
-        registry.register("reloads", "Configurations read again", instruments.reloads.clone());
+        register(registry, &BUILD, Info::new([("version", version)]));
+        register(registry, &READ_ERRORS, instruments.read_errors.clone());
+        register(registry, &DROPPED, instruments.dropped_points.clone());
+        register(registry, &PANICS, instruments.panics.clone());
+        register(registry, &LANES, instruments.lanes_replaced.clone());
+        register(registry, &RELOADS, instruments.reloads.clone());
         instruments
     }
 
@@ -93,9 +107,20 @@ impl Instruments {
         let mut text = String::with_capacity(last.0.len());
         if encode(&mut text, &self.registry).is_ok() && text != last.0 {
             let mut batch = Batch::new(POINTS_MAX);
-            // READ BACK
+            match exposition::parse(text.as_bytes(), Dialect::OpenMetrics) {
+                Ok(document) => document.put(&mut batch),
+                Err(wrong) => {
+                    tracing::error!(line = wrong.line, expected = wrong.expected, "own counters are not readable")
+                }
+            }
             *last = (text, Arc::new(batch));
         }
         Arc::clone(&last.1)
     }
+}
+
+/// The registry adds `_total`, `_info` and the full stop itself.
+fn register(registry: &mut Registry, family: &model::Family, metric: impl Metric) {
+    let name = family.name.trim_end_matches("_total").trim_end_matches("_info");
+    registry.register(name, family.help.trim_end_matches('.'), metric);
 }
