@@ -1,5 +1,5 @@
 //! A whole round of the engine over this machine, with all default collectors, against the bare reads of the same files.
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
 mod ratio;
 
@@ -7,6 +7,7 @@ use collectors::kit::{Child, Clock, Machine, Options, Roots, child};
 use collectors::{ALL, Chosen, Spec};
 use criterion::{Criterion, Throughput};
 use ratio::Ratios;
+use rustix::time::{ClockId, clock_gettime};
 use std::fs::{File, read_dir};
 use std::hint::black_box;
 use std::io::Read;
@@ -83,18 +84,58 @@ fn engine(specs: &[&'static Spec]) -> Engine {
     engine
 }
 
-fn main() {
-    if std::env::args().nth(1).as_deref() == Some(child::ARGUMENT) {
-        return child::serve();
-    }
-    let specs: Vec<_> = ALL.iter().copied().filter(|spec| spec.default).collect();
+/// The files of these collectors.
+fn files(names: &[&str]) -> Vec<PathBuf> {
     let mut paths = Vec::new();
-    for spec in &specs {
-        match FILES.iter().find(|(name, _)| *name == spec.name) {
+    for name in names {
+        match FILES.iter().find(|(known, _)| known == name) {
             Some((_, patterns)) => paths.extend(patterns.iter().flat_map(|pattern| matching(pattern))),
-            None => println!("{}: its files are not listed in this bench; the floor is too low", spec.name),
+            None => eprintln!("{name}: its files are not listed in this bench; the floor is too low"),
         }
     }
+    paths
+}
+
+fn open_all(paths: &[PathBuf]) -> Vec<(bool, File)> {
+    paths.iter().map(|path| (path.starts_with("/sys"), File::open(path).unwrap())).collect()
+}
+
+/// `--bare SECONDS NAMES`, for peer.py: once a second, between which caches grow cold as they do between scrapes, the CPU
+/// time that the bare reads take. Prints the means in microseconds: preads of kept handles; open, read, close.
+fn bare(seconds: u32, names: &[&str]) {
+    let paths = files(names);
+    let (handles, mut buffer) = (open_all(&paths), vec![0; 1 << 20]);
+    let cpu_time = || {
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    };
+    let mut sums = [Duration::ZERO; 2];
+    for _ in 0..seconds {
+        std::thread::sleep(Duration::from_millis(500));
+        let begun = cpu_time();
+        reread(&handles, &mut buffer);
+        sums[0] += cpu_time() - begun;
+        std::thread::sleep(Duration::from_millis(500));
+        let begun = cpu_time();
+        reopen(&paths, &mut buffer);
+        sums[1] += cpu_time() - begun;
+    }
+    let [preads, reopened] = sums.map(|sum| sum.as_secs_f64() * 1e6 / f64::from(seconds));
+    println!("{preads:.1} {reopened:.1} {}", paths.len());
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [child::ARGUMENT, ..] => child::serve(),
+        ["--bare", seconds, names, ..] => bare(seconds.parse().unwrap(), &names.split(',').collect::<Vec<_>>()),
+        _ => compare(),
+    }
+}
+
+fn compare() {
+    let specs: Vec<_> = ALL.iter().copied().filter(|spec| spec.default).collect();
+    let paths = files(&specs.iter().map(|spec| spec.name).collect::<Vec<_>>());
     println!("{} collectors, {} files", specs.len(), paths.len());
 
     let engine = engine(&specs);
@@ -108,8 +149,7 @@ fn main() {
         page.len()
     );
 
-    let mut buffer = vec![0; 1 << 20];
-    let handles: Vec<_> = paths.iter().map(|path| (path.starts_with("/sys"), File::open(path).unwrap())).collect();
+    let (handles, mut buffer) = (open_all(&paths), vec![0; 1 << 20]);
     let mut criterion = Criterion::default().without_plots().configure_from_args();
     let mut ratios = Ratios::new(&mut criterion, "round", Throughput::Elements(paths.len() as u64));
     ratios.case("bare preads of kept handles", || reread(&handles, &mut buffer));
