@@ -30,7 +30,7 @@ fn net_dev() -> String {
     for device in 0..1000u64 {
         write!(text, "veth{device:08x}:").unwrap();
         for column in 0..16u64 {
-            let n = if column % 8 < 2 { (device + 1) * 9_876_543_210 >> (column % 8 * 10) } else { 0 };
+            let n = if column % 8 < 2 { ((device + 1) * 9_876_543_210) >> (column % 8 * 10) } else { 0 };
             write!(text, " {n:>7}").unwrap();
         }
         text.push('\n');
