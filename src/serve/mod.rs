@@ -1,11 +1,32 @@
 //! HTTP: pages, filters, landing page, limits.
+//!
+//! One task per connection, on the runtime's only thread; making a page (collecting, encoding, compressing) happens on
+//! tokio's blocking threads. Nothing a client does or leaves undone holds anything for longer than [`Limits`] says.
 
+mod accept;
+mod answer;
+mod bind;
+mod conns;
+mod guard;
+mod landing;
 mod listen;
+mod negotiate;
+mod query;
+mod routes;
+mod settings;
+mod share;
+mod state;
+#[cfg(test)]
+mod tests;
 
+pub use accept::{run, runtime};
+pub use bind::{Bound, bind};
 pub use listen::Listen;
+pub use settings::{GroupPage, Limits, Settings};
+pub use state::{CODES, Figures, State};
 
 use crate::encode::Format;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Which collectors a request means: their numbers in the engine, in rising order.
@@ -13,7 +34,7 @@ pub type Selection = Arc<[usize]>;
 
 /// Where the pages come from.
 pub trait Pages: Send + Sync + 'static {
-    /// Which collectors a request means.
+    /// Which collectors a request means. Called on the runtime's thread: it must not wait for anything.
     ///
     /// # Errors
     /// One sentence for the client: the filter names something that is not there.
@@ -21,4 +42,9 @@ pub trait Pages: Send + Sync + 'static {
 
     /// The page, made now. It may take as long as `patience`, so it is never called on the runtime's thread.
     fn render(&self, selection: &Selection, format: Format, patience: Duration) -> Vec<u8>;
+}
+
+/// The data behind a lock. Nothing panics while holding one here, and if it did, the data would still be whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,204 @@
+//! The daemon: everything together, until a signal ends it.
+
+use crate::config::{self, Command, Config, Level, LogFormat, Written};
+use crate::engine::{self, Engine, Instruments};
+use crate::page::Source;
+use crate::serve::{self, Bound, GroupPage, Listen, Pages, Settings, State};
+use crate::{encode, log};
+use collectors::kit::{Child, Clock, Machine, Replay, Script};
+use collectors::model::{Batch, Family, counter, gauge};
+use collectors::{ALL, Group};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+
+/// How old a collector's points may be and still be served as new.
+const MAX_AGE: Duration = Duration::from_millis(100);
+/// How long `once` waits for the machine.
+const ONCE: Duration = Duration::from_secs(10);
+
+static REQUESTS: Family = counter(
+    "promhttp_metric_handler_requests_total",
+    "Requests for pages that were answered, by status code.",
+    &["code"],
+);
+static IN_FLIGHT: Family =
+    gauge("promhttp_metric_handler_requests_in_flight", "Requests for pages that have no answer yet.", &[]);
+static CONNECTIONS: Family = gauge("wholenode_http_connections", "Open connections.", &[]);
+static CLOSED: Family = counter(
+    "wholenode_http_connections_closed_total",
+    "Connections closed because the client took too long over something, or to make room for others.",
+    &["reason"],
+);
+static PAGE_BYTES: Family = gauge("wholenode_http_page_bytes", "Bytes of finished pages in memory.", &[]);
+
+/// The reference of all metrics.
+pub fn reference() -> String {
+    let own = [&REQUESTS, &IN_FLIGHT, &CONNECTIONS, &CLOSED, &PAGE_BYTES];
+    config::metrics(ALL, engine::families().chain(own))
+}
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// One line: what, where, what was expected.
+pub fn serve(written: &Written, config: Config) -> Result<(), String> {
+    start_log(&config);
+    let (engine, source) = assemble(&config)?;
+    let bound = serve::bind(&config.listen)?;
+    let state = Arc::new(State::default());
+    let figures = Arc::clone(&state);
+    engine.extend(Box::new(move |out| put_figures(&figures, out)));
+    let settings = settings(&config);
+    let runtime = serve::runtime(&settings).map_err(|error| format!("the event loop could not start: {error}"))?;
+    let served = runtime.block_on(async {
+        let hear = |kind| signal(kind).map_err(|error| format!("signals could not be heard: {error}"));
+        let (mut term, mut int) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
+        let reloads =
+            Reloads { written: written.clone(), current: config.clone(), engine, source: Arc::clone(&source) };
+        tokio::spawn(reloads.listen(hear(SignalKind::hangup())?));
+        announce(&config.listen, &bound, &settings);
+        let stop = async move {
+            tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+            tracing::info!("stopping");
+        };
+        let ended = serve::run(settings, source, bound, state, stop).await;
+        ended.map_err(|error| format!("the server could not start: {error}"))
+    });
+    // Threads that hang in a collector are not waited for.
+    runtime.shutdown_background();
+    served
+}
+
+/// The page of one group, or of all, made once.
+///
+/// # Errors
+/// One line: what, where, what was expected.
+pub fn once(config: &Config, group: Option<Group>) -> Result<Vec<u8>, String> {
+    start_log(config);
+    let (_, source) = assemble(config)?;
+    let selection = source.select(group.map(Group::name), &[], &[])?;
+    Ok(source.render(&selection, encode::Format::Text, ONCE))
+}
+
+fn assemble(config: &Config) -> Result<(Arc<Engine>, Arc<Source>), String> {
+    let replay = config.calls.as_deref().map(Replay::load).transpose()?;
+    let clock = match &replay {
+        Some(replay) => Clock::Scripted(Script::new(replay.clock.1, replay.clock.0)),
+        None => Clock::Real,
+    };
+    // The running program itself, even if its file was replaced since.
+    let child = Child::new("/proc/self/exe");
+    let machine = Machine::new(config.roots.clone(), clock, replay, child);
+    let instruments = Instruments::new(env!("CARGO_PKG_VERSION"));
+    let engine = Arc::new(Engine::new(machine, ALL, MAX_AGE, instruments));
+    engine.configure(&config.collectors);
+    let source = Arc::new(Source::new(Arc::clone(&engine), config.families.clone(), config.exporter_metrics));
+    Ok((engine, source))
+}
+
+fn start_log(config: &Config) {
+    let level = match config.log.level {
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Info => LevelFilter::INFO,
+        Level::Warn => LevelFilter::WARN,
+        Level::Error => LevelFilter::ERROR,
+    };
+    let form = match config.log.format {
+        LogFormat::Logfmt => log::Form::Logfmt,
+        LogFormat::Json => log::Form::Json,
+    };
+    log::start(level, form);
+    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+}
+
+fn settings(config: &Config) -> Settings {
+    let page = |group: &Group| GroupPage { name: group.name(), aliases: group.aliases(), about: group.about() };
+    Settings {
+        telemetry_path: config.telemetry_path.clone(),
+        groups: Group::ALL.iter().map(page).collect(),
+        openmetrics: config.openmetrics,
+        max_requests: config.max_requests,
+        ..Settings::default()
+    }
+}
+
+fn announce(listen: &[Listen], bound: &[Bound], settings: &Settings) {
+    for (listen, bound) in listen.iter().zip(bound) {
+        let address = match bound.address() {
+            Some(address) if address.ip().is_unspecified() => {
+                format!("http://localhost:{}{}", address.port(), settings.telemetry_path)
+            }
+            Some(address) => format!("http://{address}{}", settings.telemetry_path),
+            None => listen.to_string(),
+        };
+        tracing::info!(address, version = settings.version, "serving");
+    }
+}
+
+fn put_figures(state: &State, out: &mut Batch) {
+    let figures = state.figures();
+    for (code, requests) in serve::CODES.iter().zip(figures.requests) {
+        let of = out.entity(&["code"], [itoa::Buffer::new().format(*code)]);
+        out.put(&REQUESTS, of, requests);
+    }
+    let machine = out.machine();
+    out.put(&IN_FLIGHT, machine, figures.in_flight as u64);
+    out.put(&CONNECTIONS, machine, figures.connections as u64);
+    out.put(&PAGE_BYTES, machine, figures.page_bytes as u64);
+    let closed = [
+        ("crowded_out", figures.crowded_out),
+        ("late_header", figures.late_header),
+        ("late_idle", figures.late_idle),
+        ("late_write", figures.late_write),
+    ];
+    for (reason, connections) in closed {
+        let of = out.entity(&["reason"], [reason]);
+        out.put(&CLOSED, of, connections);
+    }
+}
+
+/// Reads the configuration again when told to.
+struct Reloads {
+    written: Written,
+    current: Config,
+    engine: Arc<Engine>,
+    source: Arc<Source>,
+}
+
+impl Reloads {
+    async fn listen(mut self, mut hangup: Signal) {
+        while hangup.recv().await.is_some() {
+            let taken = self.reload();
+            self.engine.instruments().reloaded(taken);
+        }
+    }
+
+    /// Takes the new configuration, or keeps the old one if there is anything wrong with the new one.
+    fn reload(&mut self) -> bool {
+        let config = match self.written.load() {
+            Ok(Command::Serve(config)) => config,
+            Ok(_) => return false,
+            Err(error) => {
+                tracing::error!(%error, "configuration not taken; the old one goes on");
+                return false;
+            }
+        };
+        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        self.engine.configure(&config.collectors);
+        self.source.keep(config.families.clone(), config.exporter_metrics);
+        for word in config.needs_restart(&self.current) {
+            tracing::warn!(option = word, "changed, and takes effect when the process is started again");
+        }
+        tracing::info!("configuration read again");
+        self.current = Config {
+            collectors: config.collectors,
+            families: config.families,
+            exporter_metrics: config.exporter_metrics,
+            warnings: config.warnings,
+            ..self.current.clone()
+        };
+        true
+    }
+}

@@ -1,0 +1,201 @@
+//! From a request to its answer.
+//!
+//! Only GET and HEAD are answered; node_exporter takes any method for a GET, which no scraper relies on.
+
+use super::answer::Answer;
+use super::conns::{Conn, Conns};
+use super::query::Filter;
+use super::share::{Busy, Share, Want};
+use super::state::Counted;
+use super::{Format, Pages, Settings, State, landing, negotiate};
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use std::sync::Arc;
+use tokio::time::timeout;
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What every connection needs.
+pub(super) struct Server {
+    pub(super) settings: Settings,
+    pub(super) state: Arc<State>,
+    pub(super) conns: Arc<Conns>,
+    pages: Arc<dyn Pages>,
+    share: Arc<Share>,
+    base: String,
+    landing: Bytes,
+}
+
+/// What to answer with, before the connection is known.
+struct Reply {
+    status: StatusCode,
+    kind: &'static str,
+    gzip: bool,
+    body: Bytes,
+}
+
+impl Reply {
+    fn new(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Self {
+        Reply { status, kind, gzip: false, body: body.into() }
+    }
+
+    fn sentence(status: StatusCode, sentence: &str) -> Self {
+        Reply::new(status, PLAIN, format!("{sentence}\n"))
+    }
+}
+
+enum Route<'a> {
+    Page(Option<&'a str>),
+    Healthy,
+    Ready,
+    Landing,
+    Nothing,
+}
+
+impl Server {
+    pub(super) fn new(settings: Settings, pages: Arc<dyn Pages>, state: Arc<State>) -> Self {
+        let conns = Arc::new(Conns::new(settings.limits, Arc::clone(&state)));
+        let share = Share::new(&settings, Arc::clone(&pages), Arc::clone(&state), Arc::clone(&conns));
+        Server {
+            base: settings.base(),
+            landing: Bytes::from(landing::page(&settings)),
+            settings,
+            state,
+            conns,
+            pages,
+            share: Arc::new(share),
+        }
+    }
+
+    /// The answer to a request.
+    pub(super) async fn answer(&self, conn: &Arc<Conn>, request: Request<Incoming>) -> Response<Answer> {
+        conn.asked();
+        let allowed = matches!(*request.method(), Method::GET | Method::HEAD);
+        let reply = match self.route(request.uri().path()) {
+            Route::Page(group) => {
+                let counted = Counted::new(&self.state.in_flight);
+                let reply = if allowed { self.page(group, &request).await } else { not_allowed() };
+                self.state.answered(reply.status.as_u16());
+                drop(counted);
+                reply
+            }
+            Route::Nothing => Reply::sentence(StatusCode::NOT_FOUND, "There is no such page; / lists those there are."),
+            _ if !allowed => not_allowed(),
+            Route::Healthy => Reply::sentence(StatusCode::OK, "The process runs."),
+            Route::Ready => self.ready(),
+            Route::Landing => Reply::new(StatusCode::OK, HTML, self.landing.clone()),
+        };
+        // A body would have to be read before the next request; nobody here wants one.
+        let close = !request.body().is_end_stream() || self.conns.stopping();
+        response(conn, reply, close)
+    }
+
+    fn route(&self, path: &str) -> Route<'_> {
+        let below = path.strip_prefix(self.base.as_str());
+        match (path, below) {
+            ("/-/healthy", _) => Route::Healthy,
+            ("/-/ready", _) => Route::Ready,
+            (_, Some("")) => Route::Page(None),
+            ("/", Some(_)) => Route::Page(None),
+            ("/", None) => Route::Landing,
+            (_, Some(below)) => match below.strip_prefix('/').and_then(|name| self.group(name)) {
+                Some(name) => Route::Page(Some(name)),
+                None => Route::Nothing,
+            },
+            _ => Route::Nothing,
+        }
+    }
+
+    fn group(&self, asked: &str) -> Option<&'static str> {
+        let mut groups = self.settings.groups.iter();
+        groups.find(|group| group.name == asked || group.aliases.contains(&asked)).map(|group| group.name)
+    }
+
+    async fn page(&self, group: Option<&str>, request: &Request<Incoming>) -> Reply {
+        let filter = match request.uri().query().map(Filter::parse).transpose() {
+            Ok(filter) => filter.unwrap_or_default(),
+            Err(sentence) => return Reply::sentence(StatusCode::BAD_REQUEST, &sentence),
+        };
+        let selection = match self.pages.select(group, &filter.collect, &filter.exclude) {
+            Ok(selection) => selection,
+            Err(sentence) => return Reply::sentence(StatusCode::BAD_REQUEST, &sentence),
+        };
+        let headers = request.headers();
+        let format = negotiate::format(headers, self.settings.openmetrics);
+        let want = Want { selection, format, gzip: negotiate::gzip(headers) };
+        let patience = negotiate::patience(headers, &self.settings.limits);
+        let mut promise = match self.share.page(want, patience) {
+            Ok(promise) => promise,
+            Err(Busy) => return self.busy(),
+        };
+        let kind = if format == Format::OpenMetrics { OPEN_METRICS } else { TEXT };
+        let wait = self.conns.wait(patience);
+        match timeout(wait, promise.wait_for(Option::is_some)).await {
+            Ok(Ok(page)) => match &*page {
+                Some(page) => Reply { status: StatusCode::OK, kind, gzip: page.gzip, body: page.body.clone() },
+                None => failed(),
+            },
+            Ok(Err(_)) => failed(),
+            Err(_) => {
+                let sentence = format!("The page was not ready within {} s.", wait.as_secs_f64());
+                Reply::sentence(StatusCode::SERVICE_UNAVAILABLE, &sentence)
+            }
+        }
+    }
+
+    fn busy(&self) -> Reply {
+        let limit = self.settings.max_requests;
+        let sentence = format!("Limit of concurrent requests reached ({limit}), try again later.");
+        Reply::sentence(StatusCode::SERVICE_UNAVAILABLE, &sentence)
+    }
+
+    fn ready(&self) -> Reply {
+        if self.conns.stopping() {
+            return Reply::sentence(StatusCode::SERVICE_UNAVAILABLE, "The server is stopping.");
+        }
+        if !self.share.free() {
+            return self.busy();
+        }
+        match self.pages.select(None, &[], &[]) {
+            Ok(_) => Reply::sentence(StatusCode::OK, "A page can be made."),
+            Err(sentence) => Reply::sentence(StatusCode::SERVICE_UNAVAILABLE, &sentence),
+        }
+    }
+}
+
+fn failed() -> Reply {
+    Reply::sentence(StatusCode::INTERNAL_SERVER_ERROR, "Making the page failed.")
+}
+
+fn not_allowed() -> Reply {
+    Reply::sentence(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD are allowed here.")
+}
+
+fn response(conn: &Arc<Conn>, reply: Reply, close: bool) -> Response<Answer> {
+    let length = reply.body.len();
+    // For HEAD, hyper sends the headers and drops the body unread.
+    let mut response = Response::new(Answer::new(conn, reply.body));
+    *response.status_mut() = reply.status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.kind));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    if reply.gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    if reply.kind == PLAIN {
+        // The sentence may repeat what the client sent.
+        const NO_SNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
+        headers.insert(NO_SNIFF, HeaderValue::from_static("nosniff"));
+    }
+    if reply.status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    if close {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}

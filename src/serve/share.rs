@@ -1,0 +1,199 @@
+//! Making pages: off the runtime's thread, once for all who ask for the same at the same time.
+
+use super::answer::hold;
+use super::conns::Conns;
+use super::{Format, Pages, Selection, Settings, State, lock};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use hyper::body::Bytes;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
+
+/// Below this, compression saves no packet.
+const WORTH_GZIP: usize = 1024;
+/// How many finished pages are kept for the next one who asks.
+const KEPT_MAX: usize = 16;
+
+/// What a page depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Want {
+    pub(super) selection: Selection,
+    pub(super) format: Format,
+    pub(super) gzip: bool,
+}
+
+/// A finished page.
+#[derive(Clone, Debug)]
+pub(super) struct Page {
+    pub(super) body: Bytes,
+    pub(super) gzip: bool,
+}
+
+/// The page once it is there. It never will be if making it panicked.
+pub(super) type Promise = watch::Receiver<Option<Page>>;
+
+/// As many pages are in the making as may be.
+#[derive(Debug)]
+pub(super) struct Busy;
+
+struct Entry {
+    number: u64,
+    want: Want,
+    begun: Instant,
+    patience: Duration,
+    promise: Promise,
+}
+
+/// The pages in the making, and the finished ones that may still be used.
+pub(super) struct Share {
+    pages: Arc<dyn Pages>,
+    state: Arc<State>,
+    conns: Arc<Conns>,
+    max_requests: usize,
+    max_age: Duration,
+    join: Duration,
+    next: AtomicU64,
+    entries: Mutex<Vec<Entry>>,
+}
+
+impl Share {
+    pub(super) fn new(settings: &Settings, pages: Arc<dyn Pages>, state: Arc<State>, conns: Arc<Conns>) -> Self {
+        Share {
+            pages,
+            state,
+            conns,
+            max_requests: settings.max_requests,
+            max_age: settings.max_age,
+            join: settings.limits.join.max(settings.max_age),
+            next: AtomicU64::new(0),
+            entries: Mutex::default(),
+        }
+    }
+
+    /// Whether another page could be made now.
+    pub(super) fn free(&self) -> bool {
+        self.max_requests == 0 || self.state.making.load(Relaxed) < self.max_requests
+    }
+
+    /// The page, from another request where that is the same, else made for this one.
+    pub(super) fn page(self: &Arc<Self>, want: Want, patience: Duration) -> Result<Promise, Busy> {
+        let mut entries = lock(&self.entries);
+        if let Some(entry) = entries.iter().find(|entry| self.suits(entry, &want, patience)) {
+            return Ok(entry.promise.clone());
+        }
+        if !self.free() {
+            return Err(Busy);
+        }
+        let (sender, promise) = watch::channel(None);
+        let number = self.next.fetch_add(1, Relaxed);
+        let entry = Entry { number, want: want.clone(), begun: Instant::now(), patience, promise: promise.clone() };
+        entries.push(entry);
+        drop(entries);
+        self.state.making.fetch_add(1, Relaxed);
+        let job = Job { share: Arc::clone(self), number, kept: false };
+        // Nobody waits for the task itself: the client may go, others may have joined.
+        drop(spawn_blocking(move || job.run(&want, patience, &sender)));
+        Ok(promise)
+    }
+
+    fn suits(&self, entry: &Entry, want: &Want, patience: Duration) -> bool {
+        let age = entry.begun.elapsed();
+        entry.want == *want
+            && if entry.promise.borrow().is_some() {
+                age < self.max_age && entry.patience >= patience
+            } else {
+                // With another patience, the page would be poorer than it could be, or too late.
+                age <= self.join && entry.patience == patience && entry.promise.has_changed().is_ok()
+            }
+    }
+
+    fn forget(&self, number: u64) {
+        lock(&self.entries).retain(|entry| entry.number != number);
+    }
+
+    /// Makes room for a page that was just finished.
+    fn make_room(&self) {
+        if self.conns.over() > 0 {
+            lock(&self.entries).retain(|entry| entry.promise.borrow().is_none());
+        }
+        self.conns.make_room();
+    }
+}
+
+/// A page in the making. Ends in [`Drop`], even by a panic, and even if it never began.
+struct Job {
+    share: Arc<Share>,
+    number: u64,
+    kept: bool,
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.share.state.making.fetch_sub(1, Relaxed);
+        if !self.kept {
+            self.share.forget(self.number);
+        }
+    }
+}
+
+impl Job {
+    fn run(mut self, want: &Want, patience: Duration, sender: &watch::Sender<Option<Page>>) {
+        let share = Arc::clone(&self.share);
+        let page = finish(share.pages.render(&want.selection, want.format, patience), want.gzip, &share.state);
+        share.state.made.fetch_add(1, Relaxed);
+        self.kept = self.keep(&share);
+        // The page counts as made before anyone can see it.
+        drop(self);
+        sender.send_replace(Some(page));
+        share.make_room();
+    }
+
+    /// Whether the page stays for the next one who asks, until it is too old.
+    fn keep(&self, share: &Arc<Share>) -> bool {
+        if share.max_age.is_zero() {
+            return false;
+        }
+        let entries = lock(&share.entries);
+        let Some(begun) = entries.iter().find(|entry| entry.number == self.number).map(|entry| entry.begun) else {
+            return false;
+        };
+        let rest = share.max_age.saturating_sub(begun.elapsed());
+        if rest.is_zero() || entries.iter().filter(|entry| entry.promise.borrow().is_some()).count() >= KEPT_MAX {
+            return false;
+        }
+        let (share, number) = (Arc::clone(share), self.number);
+        Handle::current().spawn(async move {
+            sleep(rest).await;
+            share.forget(number);
+        });
+        true
+    }
+}
+
+/// The page as it goes out.
+fn finish(text: Vec<u8>, gzip: bool, state: &Arc<State>) -> Page {
+    if gzip && text.len() >= WORTH_GZIP {
+        // A compressor that can't write to memory does not happen; the page goes out as it is then.
+        if let Ok(packed) = pack(&text) {
+            state.gzip_from.fetch_add(text.len() as u64, Relaxed);
+            state.gzip_to.fetch_add(packed.len() as u64, Relaxed);
+            return Page { body: hold(packed, state), gzip: true };
+        }
+    }
+    Page { body: hold(text, state), gzip: false }
+}
+
+fn pack(text: &[u8]) -> io::Result<Vec<u8>> {
+    // Pages shrink to a tenth; a fifth never has to grow, and what is left over is given back.
+    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 5 + 64), Compression::fast());
+    encoder.write_all(text)?;
+    let mut packed = encoder.finish()?;
+    packed.shrink_to_fit();
+    Ok(packed)
+}
