@@ -1,6 +1,6 @@
 //! What the machine answers to system calls that no file shows, live or recorded beside a file tree.
 
-use super::parse;
+use super::{Error, parse};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -116,6 +116,16 @@ impl Replay {
             replay.errno.insert(path.to_owned(), errno);
         }
         Ok(replay)
+    }
+
+    /// The recorded answer for a mount point.
+    pub(super) fn statfs(&self, path: &str) -> Result<StatFs, Error> {
+        match self.statfs.get(path) {
+            Some(Some(Ok(answer))) => Ok(*answer),
+            Some(Some(Err(errno))) => Err(Error::from_errno(path, *errno)),
+            Some(None) => Err(Error::Stuck { path: path.to_owned() }),
+            None => Err(Error::from_errno(path, Errno::NOENT)),
+        }
     }
 }
 

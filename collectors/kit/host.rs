@@ -1,7 +1,7 @@
 //! The only door to the machine. Each collector has one of its own: its buffer, its kept files.
 
 use super::machine::Permit;
-use super::{Error, Machine, Root, StatFs, Uname, parse};
+use super::{Error, Machine, Mount, Root, StatFs, Uname, parse};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -194,24 +194,20 @@ impl Host {
     /// Asks for the size of each filesystem, and takes no for an answer after `patience`.
     ///
     /// The calls are made by the [`super::Child`]: one on a dead network filesystem may never return.
-    pub fn statfs(&mut self, mount_points: &[&str], patience: Duration) -> Vec<Result<StatFs, Error>> {
+    pub fn statfs(&mut self, mounts: &[Mount], patience: Duration) -> Vec<Result<StatFs, Error>> {
         if let Some(replay) = &self.machine.replay {
-            let answer = |path: &&str| match replay.statfs.get(*path) {
-                Some(Some(Ok(answer))) => Ok(*answer),
-                Some(Some(Err(errno))) => Err(Error::from_errno(path, *errno)),
-                Some(None) => Err(Error::Stuck { path: (*path).to_owned() }),
-                None => Err(Error::from_errno(path, Errno::NOENT)),
-            };
-            return mount_points.iter().map(answer).collect();
+            return mounts.iter().map(|mount| replay.statfs(&String::from_utf8_lossy(&mount.path))).collect();
         }
-        let root = self.root(Root::Rootfs);
-        let path = |mount_point: &&str| match (root, *mount_point) {
-            ("", path) => path.to_owned(),
-            (root, "/") => root.to_owned(),
-            (root, path) => format!("{root}{path}"),
+        let root = self.root(Root::Rootfs).as_bytes();
+        if root.is_empty() {
+            return self.machine.child.statfs(mounts, patience);
+        }
+        let below = |mount: &Mount| match mount.path.as_slice() {
+            b"/" => Mount { id: mount.id, path: root.to_vec() },
+            path => Mount { id: mount.id, path: [root, path].concat() },
         };
-        let paths: Vec<String> = mount_points.iter().map(path).collect();
-        self.machine.child.statfs(&paths, patience)
+        let mounts: Vec<Mount> = mounts.iter().map(below).collect();
+        self.machine.child.statfs(&mounts, patience)
     }
 
     /// Asks for the machine's name and kernel.

@@ -15,7 +15,7 @@ mod stamp;
 pub(crate) mod testing;
 
 pub use calls::{Replay, StatFs, Uname};
-pub use child::Child;
+pub use child::{Child, Mount};
 pub use clock::{Clock, Script, lock};
 pub use error::Error;
 pub use glob::Glob;

@@ -1,6 +1,10 @@
-//! The threads: one fast lane for all collectors that were measured to be quick, one lane for each that may be slow.
+//! The threads: one lane for all collectors that were measured to be quick, one for those that may be slow.
+//!
+//! A lane runs its collectors one after another on one thread. If one of them takes too long it keeps that thread, and
+//! another one carries on with the rest; so a collector that hangs costs one thread, and those that are slow run side by
+//! side. Threads that come back wait for more, a few of them.
 
-use super::slot::{Job, Phase, Slot, Told};
+use super::slot::{Phase, Slot};
 use super::{PATIENCE, Shared, own};
 use collectors::kit::{Machine, lock};
 use collectors::{Chosen, Pace, Spec};
@@ -8,25 +12,38 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// How long a collector that may be slow has its lane to itself.
+const STALL: Duration = Duration::from_millis(10);
+/// How many threads of a lane wait for work.
+const IDLE_MAX: usize = 4;
 /// Collectors use little stack; what is not touched costs nothing.
 const STACK: usize = 512 << 10;
 
-/// All slots, and the fast lane's queue.
+/// All slots, and the lanes that they run on.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) slots: Vec<Slot>,
+    lanes: [Lane; 2],
+}
+
+#[derive(Debug)]
+struct Lane {
+    name: &'static str,
+    /// How long one collector may have the lane to itself.
+    limit: Duration,
     queue: VecDeque<usize>,
-    wanted: Arc<Condvar>,
-    /// Which thread is the fast lane: the one with this number. Others are stuck, and end when they get unstuck.
-    ticket: u64,
-    has_thread: bool,
+    /// The collector that runs, unless it has taken its thread with it.
     current: Option<usize>,
+    idle: usize,
+    wanted: Arc<Condvar>,
 }
 
 impl State {
     pub(super) fn new(specs: &[&'static Spec], machine: &Arc<Machine>) -> Self {
         let slots = specs.iter().map(|spec| Slot::new(spec, machine)).collect();
-        Self { slots, queue: VecDeque::new(), wanted: Arc::default(), ticket: 0, has_thread: false, current: None }
+        let lane =
+            |name, limit| Lane { name, limit, queue: VecDeque::new(), current: None, idle: 0, wanted: Arc::default() };
+        Self { slots, lanes: [lane("fast", PATIENCE), lane("slow", STALL)] }
     }
 
     pub(super) fn configure(&mut self, chosen: &[Chosen]) {
@@ -34,129 +51,123 @@ impl State {
             let options =
                 chosen.iter().find(|chosen| std::ptr::eq(chosen.spec, slot.spec)).map(|chosen| &chosen.options);
             slot.configure(options);
-            // A lane whose collector was turned off ends.
-            slot.wanted.notify_one();
         }
     }
 
     /// Until when an asker should wait for a slot before it looks again; `None`: no longer.
     pub(super) fn awaited(&self, at: usize, now: Duration) -> Option<Duration> {
         let slot = &self.slots[at];
-        match (slot.phase, slot.spec.pace) {
-            (Phase::Idle, _) | (Phase::Running { lost: true, .. }, _) => None,
-            (Phase::Running { since, .. }, Pace::Apart { .. }) => Some(since + PATIENCE).filter(|&until| now < until),
-            (Phase::Queued, Pace::Apart { .. }) => Some(now + PATIENCE),
-            // On the fast lane somebody runs, and is overtaken if it takes too long.
-            (_, Pace::Round) => match self.current.map(|current| self.slots[current].phase) {
-                Some(Phase::Running { since, .. }) => Some(since + PATIENCE),
-                _ => Some(now + PATIENCE),
+        let lane = &self.lanes[lane_of(slot.spec)];
+        match slot.phase {
+            Phase::Idle => None,
+            Phase::Running { since, lost: false } => Some(since + lane.limit),
+            Phase::Running { since, lost: true } => Some(since + PATIENCE).filter(|&until| now < until),
+            // Somebody else runs, and is overtaken if it takes too long.
+            Phase::Queued => match lane.current.map(|current| self.slots[current].phase) {
+                Some(Phase::Running { since, .. }) => Some(since + lane.limit),
+                _ => Some(now + lane.limit),
             },
         }
     }
 }
 
-/// Sees to it that the slot's next round is under way, unless its last one is new enough.
-pub(super) fn begin(shared: &Arc<Shared>, state: &mut State, at: usize, asked: Duration) {
-    let slot = &mut state.slots[at];
-    if !slot.is_due(asked, shared.max_age) {
-        return;
-    }
-    slot.phase = Phase::Queued;
-    let has_thread = match slot.spec.pace {
-        Pace::Round => {
-            state.queue.push_back(at);
-            state.wanted.notify_one();
-            if !state.has_thread {
-                state.has_thread = spawn("fast", shared, fast, state.ticket);
-            }
-            state.has_thread
-        }
-        Pace::Apart { .. } => {
-            slot.wanted.notify_one();
-            if !slot.has_thread {
-                slot.has_thread = spawn(slot.spec.name, shared, apart, at as u64);
-            }
-            slot.has_thread
-        }
-    };
-    if !has_thread {
-        // The kernel gives no thread now: the slot stays as it is, and the next asker tries again.
-        state.queue.retain(|&queued| queued != at);
-        state.slots[at].phase = Phase::Idle;
+fn lane_of(spec: &Spec) -> usize {
+    match spec.pace {
+        Pace::Round => 0,
+        Pace::Apart { .. } => 1,
     }
 }
 
-fn spawn(name: &str, shared: &Arc<Shared>, run: fn(&Arc<Shared>, u64), number: u64) -> bool {
+/// Sees to it that the next round of these slots is under way, unless their last one is new enough.
+pub(super) fn begin<'a>(
+    shared: &'a Arc<Shared>,
+    mut state: MutexGuard<'a, State>,
+    selection: &[usize],
+    asked: Duration,
+) -> MutexGuard<'a, State> {
+    for &at in selection {
+        if state.slots[at].is_due(asked, shared.max_age) {
+            let lane = lane_of(state.slots[at].spec);
+            state.slots[at].phase = Phase::Queued;
+            state.lanes[lane].queue.push_back(at);
+        }
+    }
+    let wanted: [Option<Arc<Condvar>>; 2] = std::array::from_fn(|lane| staff(shared, &mut state, lane));
+    // Whoever is woken needs the lock first.
+    drop(state);
+    wanted.iter().flatten().for_each(|wanted| wanted.notify_one());
+    lock(&shared.state)
+}
+
+/// Sees to it that somebody works on what is queued: a thread that waits is to be notified, or a new one is started.
+fn staff(shared: &Arc<Shared>, state: &mut State, at: usize) -> Option<Arc<Condvar>> {
+    let lane = &mut state.lanes[at];
+    if lane.queue.is_empty() || lane.current.is_some() {
+        return None;
+    }
+    if lane.idle > 0 {
+        return Some(Arc::clone(&lane.wanted));
+    }
     let shared = Arc::clone(shared);
-    let thread = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK);
-    thread.spawn(move || run(&shared, number)).is_ok()
-}
-
-/// If a collector has held the fast lane for too long, it keeps that thread, and a new one carries on with the rest.
-pub(super) fn replace_if_stuck(shared: &Arc<Shared>, state: &mut State, now: Duration) {
-    let Some(at) = state.current else { return };
-    let Phase::Running { since, .. } = state.slots[at].phase else { return };
-    if now < since + PATIENCE {
-        return;
-    }
-    state.slots[at].phase = Phase::Running { since, lost: true };
-    state.current = None;
-    state.ticket += 1;
-    state.has_thread = spawn("fast", shared, fast, state.ticket);
-    if !state.has_thread {
-        for at in std::mem::take(&mut state.queue) {
+    let thread = std::thread::Builder::new().name(lane.name.to_owned()).stack_size(STACK);
+    if thread.spawn(move || work(&shared, at)).is_err() {
+        // The kernel gives no thread now: the slots stay as they are, and the next asker tries again.
+        for at in std::mem::take(&mut lane.queue) {
             state.slots[at].phase = Phase::Idle;
         }
     }
-    shared.own.instruments.lane_replaced(state.slots[at].spec.name);
-    shared.ended.notify_all();
+    None
 }
 
-/// The fast lane: runs what is queued, one after another.
-fn fast(shared: &Arc<Shared>, ticket: u64) {
-    let mut state = lock(&shared.state);
-    while state.ticket == ticket {
-        let Some(at) = state.queue.pop_front() else {
-            // Askers wait for several collectors, so they are woken once, when the queue is done.
-            shared.ended.notify_all();
-            let wanted = Arc::clone(&state.wanted);
-            state = wanted.wait(state).unwrap_or_else(PoisonError::into_inner);
+/// If a collector has had a lane for too long, it keeps its thread, and another one carries on with the rest.
+pub(super) fn overtake(shared: &Arc<Shared>, state: &mut State, now: Duration) {
+    for lane in 0..state.lanes.len() {
+        let Some(at) = state.lanes[lane].current else { continue };
+        let Phase::Running { since, .. } = state.slots[at].phase else { continue };
+        if now < since + state.lanes[lane].limit {
             continue;
-        };
-        state.current = Some(at);
-        state = run(shared, state, at);
-        if state.ticket == ticket {
-            state.current = None;
+        }
+        state.slots[at].phase = Phase::Running { since, lost: true };
+        state.lanes[lane].current = None;
+        if state.slots[at].spec.pace == Pace::Round {
+            shared.own.instruments.lane_replaced(state.slots[at].spec.name);
+        }
+        if let Some(wanted) = staff(shared, state, lane) {
+            wanted.notify_one();
         }
     }
-    shared.ended.notify_all();
 }
 
-/// A lane of its own: runs its one collector whenever it is asked to, until that is turned off.
-fn apart(shared: &Arc<Shared>, at: u64) {
-    let at = at as usize;
+/// A thread of a lane: runs what is queued, one after another, while nobody else does.
+fn work(shared: &Arc<Shared>, lane: usize) {
     let mut state = lock(&shared.state);
     loop {
-        if state.slots[at].phase == Phase::Queued {
-            state = run(shared, state, at);
-            shared.ended.notify_all();
-        }
-        if !state.slots[at].is_on {
-            state.slots[at].has_thread = false;
-            return;
-        }
-        if state.slots[at].phase != Phase::Queued {
-            let wanted = Arc::clone(&state.slots[at].wanted);
-            state = wanted.wait(state).unwrap_or_else(PoisonError::into_inner);
+        let next = if state.lanes[lane].current.is_none() { state.lanes[lane].queue.pop_front() } else { None };
+        match next {
+            Some(at) => {
+                state.lanes[lane].current = Some(at);
+                state = run(shared, state, at, lane);
+            }
+            None => {
+                // Askers wait for several collectors, so they are woken once, when there is no more to be done.
+                shared.ended.notify_all();
+                if state.lanes[lane].idle == IDLE_MAX {
+                    return;
+                }
+                let wanted = Arc::clone(&state.lanes[lane].wanted);
+                state.lanes[lane].idle += 1;
+                state = wanted.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.lanes[lane].idle -= 1;
+            }
         }
     }
 }
 
 /// Runs one round without holding the lock.
-fn run<'a>(shared: &'a Shared, mut state: MutexGuard<'a, State>, at: usize) -> MutexGuard<'a, State> {
-    let job: Option<Job> = state.slots[at].start(shared.machine.clock.monotonic());
-    let Some(job) = job else {
+fn run<'a>(shared: &'a Shared, mut state: MutexGuard<'a, State>, at: usize, lane: usize) -> MutexGuard<'a, State> {
+    let Some(job) = state.slots[at].start(shared.machine.clock.monotonic()) else {
         state.slots[at].phase = Phase::Idle;
+        state.lanes[lane].current = None;
         return state;
     };
     let name = state.slots[at].spec.name;
@@ -164,7 +175,10 @@ fn run<'a>(shared: &'a Shared, mut state: MutexGuard<'a, State>, at: usize) -> M
     let ended = job.run();
     own::count(&shared.own.instruments, name, &ended);
     let mut state = lock(&shared.state);
-    let news: Vec<Told> = state.slots[at].end(ended, shared.machine.clock.monotonic());
+    if !matches!(state.slots[at].phase, Phase::Running { lost: true, .. }) {
+        state.lanes[lane].current = None;
+    }
+    let news = state.slots[at].end(ended, shared.machine.clock.monotonic());
     if news.is_empty() {
         return state;
     }

@@ -1,9 +1,8 @@
 //! Slots, rounds, freshness, deadlines: what runs when, and who waits for whom.
 //!
-//! Nobody runs anything by a timer: whoever wants a page asks, and what is older than `max_age` is read anew. One lane
-//! runs the fast collectors one after another; each collector that may be slow has a lane of its own. An asker joins the
-//! rounds that are under way, and leaves at its deadline with what is ready: a collector that hangs costs its own series
-//! and one thread.
+//! Nobody runs anything by a timer: whoever wants a page asks, and what is older than `max_age` is read anew. An asker
+//! joins the rounds that are under way, and leaves at its deadline with what is ready: a collector that hangs costs its own
+//! series and one thread.
 
 mod lane;
 mod own;
@@ -21,7 +20,7 @@ use std::time::Duration;
 
 pub use own::{Extra, Instruments, families};
 
-/// How long an asker waits for a collector, and how long one may occupy the fast lane.
+/// How long an asker waits for a collector.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Runs collectors for whoever asks.
@@ -106,13 +105,10 @@ impl Shared {
         let clock = &self.machine.clock;
         let asked = clock.monotonic();
         let deadline = asked + patience;
-        let mut state = lock(&self.state);
-        for &at in selection {
-            lane::begin(self, &mut state, at, asked);
-        }
+        let mut state = lane::begin(self, lock(&self.state), selection, asked);
         loop {
             let now = clock.monotonic();
-            lane::replace_if_stuck(self, &mut state, now);
+            lane::overtake(self, &mut state, now);
             let waits = selection.iter().filter_map(|&at| state.awaited(at, now)).min();
             match waits {
                 Some(until) if now < deadline => state = clock.wait(&self.ended, state, until.min(deadline)),

@@ -6,7 +6,7 @@ use collectors::{Collector, Pace, Spec};
 use std::any::Any;
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// After which time a thing that was not there is looked for again.
@@ -25,7 +25,7 @@ pub(super) enum Phase {
     Queued,
     Running {
         since: Duration,
-        /// It took the fast lane's thread with it: nobody waits for it any more.
+        /// It had its lane for too long, and has taken the thread with it.
         lost: bool,
     },
 }
@@ -78,9 +78,6 @@ pub(super) struct Slot {
     pub(super) outcome: Outcome,
     pub(super) latest: Option<Latest>,
     pub(super) rounds: u64,
-    /// For collectors apart: whether their thread is there, and what wakes it.
-    pub(super) has_thread: bool,
-    pub(super) wanted: Arc<Condvar>,
     seat: Option<Seat>,
     spare: Option<Arc<Batch>>,
     options: Options,
@@ -127,8 +124,6 @@ impl Slot {
             outcome: Outcome::New,
             latest: None,
             rounds: 0,
-            has_thread: false,
-            wanted: Arc::default(),
             seat: Some(Seat { host, collector: None, options: Options::default(), epoch: 0 }),
             spare: None,
             options: Options::default(),

@@ -50,6 +50,14 @@ static SLOW: Spec = Spec {
     pace: Pace::Apart { min: Duration::ZERO },
     ..Spec::new(Group::Node, "slow", "", &[&VALUE], |host, _| open("slow", host))
 };
+static DEAF: Spec = Spec {
+    pace: Pace::Apart { min: Duration::ZERO },
+    ..Spec::new(Group::Node, "deaf", "", &[&VALUE], |host, _| open("deaf", host))
+};
+static THIRD: Spec = Spec {
+    pace: Pace::Apart { min: Duration::ZERO },
+    ..Spec::new(Group::Node, "third", "", &[&VALUE], |host, _| open("third", host))
+};
 static LATE: Spec =
     Spec { clash: Some(&CLASH), ..Spec::new(Group::Node, "late", "", &[&VALUE, &CLASH], |host, _| open("late", host)) };
 
@@ -226,6 +234,18 @@ fn one_that_hangs_apart_costs_only_itself_over_reloads_too() {
     stage.wait_until_idle("slow");
     stage.pass(1);
     stage.has(&stage.ask(), "test_value{collector=\"slow\"} 2");
+}
+
+#[test]
+fn those_that_are_slow_run_side_by_side() {
+    let stage = Stage::new(&[&SLOW, &DEAF, &THIRD]);
+    stage.tell("slow", "hang");
+    stage.tell("deaf", "hang");
+    let (page, took) = stage.ask_for(&[], Duration::from_secs(10));
+    stage.has(&page, "test_value{collector=\"third\"} 1");
+    assert!(took >= PATIENCE && took < PATIENCE * 2, "{took:?}");
+    stage.tell("slow", "go on");
+    stage.tell("deaf", "go on");
 }
 
 #[test]

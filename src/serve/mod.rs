@@ -8,6 +8,7 @@ mod answer;
 mod bind;
 mod conns;
 mod guard;
+mod gzip;
 mod landing;
 mod listen;
 mod negotiate;

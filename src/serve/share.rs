@@ -2,11 +2,9 @@
 
 use super::answer::hold;
 use super::conns::Conns;
+use super::gzip::Gzip;
 use super::{Format, Pages, Selection, Settings, State, lock};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use hyper::body::Bytes;
-use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -60,6 +58,7 @@ pub(super) struct Share {
     join: Duration,
     next: AtomicU64,
     entries: Mutex<Vec<Entry>>,
+    gzip: Gzip,
 }
 
 impl Share {
@@ -73,6 +72,7 @@ impl Share {
             join: settings.limits.join.max(settings.max_age),
             next: AtomicU64::new(0),
             entries: Mutex::default(),
+            gzip: Gzip::default(),
         }
     }
 
@@ -145,7 +145,8 @@ impl Drop for Job {
 impl Job {
     fn run(mut self, want: &Want, patience: Duration, sender: &watch::Sender<Option<Page>>) {
         let share = Arc::clone(&self.share);
-        let page = finish(share.pages.render(&want.selection, want.format, patience), want.gzip, &share.state);
+        let page =
+            finish(share.pages.render(&want.selection, want.format, patience), want.gzip, &share.gzip, &share.state);
         share.state.made.fetch_add(1, Relaxed);
         self.kept = self.keep(&share);
         // The page counts as made before anyone can see it.
@@ -177,23 +178,14 @@ impl Job {
 }
 
 /// The page as it goes out.
-fn finish(text: Vec<u8>, gzip: bool, state: &Arc<State>) -> Page {
-    if gzip && text.len() >= WORTH_GZIP {
-        // A compressor that can't write to memory does not happen; the page goes out as it is then.
-        if let Ok(packed) = pack(&text) {
-            state.gzip_from.fetch_add(text.len() as u64, Relaxed);
-            state.gzip_to.fetch_add(packed.len() as u64, Relaxed);
-            return Page { body: hold(packed, state), gzip: true };
-        }
+fn finish(text: Vec<u8>, gzip: bool, compressor: &Gzip, state: &Arc<State>) -> Page {
+    if gzip
+        && text.len() >= WORTH_GZIP
+        && let Some(packed) = compressor.pack(&text)
+    {
+        state.gzip_from.fetch_add(text.len() as u64, Relaxed);
+        state.gzip_to.fetch_add(packed.len() as u64, Relaxed);
+        return Page { body: hold(packed, state), gzip: true };
     }
     Page { body: hold(text, state), gzip: false }
-}
-
-fn pack(text: &[u8]) -> io::Result<Vec<u8>> {
-    // Pages shrink to a tenth; a fifth never has to grow, and what is left over is given back.
-    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 5 + 64), Compression::fast());
-    encoder.write_all(text)?;
-    let mut packed = encoder.finish()?;
-    packed.shrink_to_fit();
-    Ok(packed)
 }

@@ -1,0 +1,169 @@
+//! The page on the live machine, and how it is asked for.
+
+use crate::daemon::{Daemon, figure, has};
+use collectors::kit::exposition::{Dialect, parse};
+use std::io::Read;
+
+#[test]
+fn the_page_is_exact_to_the_grammar() {
+    let daemon = Daemon::start(&[]);
+    let page = daemon.get("/metrics");
+    let document = parse(page.as_bytes(), Dialect::Prometheus).unwrap();
+    let names: Vec<&str> = document.families.iter().map(|parsed| parsed.family.name.as_ref()).collect();
+    assert!(
+        names.is_sorted() && names.contains(&"node_load1") && names.contains(&"node_cpu_seconds_total"),
+        "{names:?}"
+    );
+    assert!(has(&page, "node_scrape_collector_success{collector=\"stat\"} 1"));
+}
+
+#[test]
+fn promtool_finds_nothing_in_it_that_node_exporter_does_not_do_too() {
+    if std::process::Command::new("promtool").arg("--version").output().is_err() {
+        return println!("skipped: promtool is not on this machine");
+    }
+    let page = Daemon::start(&[]).get("/metrics");
+    let ours = |line: &&str| line.contains("wholenode_") || line.contains("node_scrape_collector");
+    let lines: Vec<&str> = page.lines().filter(ours).collect();
+    let mut promtool = std::process::Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut promtool.stdin.take().unwrap(), format!("{}\n", lines.join("\n")).as_bytes())
+        .unwrap();
+    let done = promtool.wait_with_output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn every_page_is_there() {
+    let daemon = Daemon::start(&[]);
+    assert_eq!(figure(&daemon.get("/metrics/node"), "node_scrape_collector_success{collector=\"loadavg\"}"), Some(1.0));
+    assert_eq!(daemon.ask("GET", "/-/healthy", "").status, 200);
+    assert_eq!(daemon.ask("GET", "/-/ready", "").status, 200);
+    assert!(daemon.get("/").contains("/metrics"));
+    assert_eq!(daemon.ask("GET", "/metrics/none", "").status, 404);
+    assert_eq!(daemon.ask("DELETE", "/metrics", "").status, 405);
+}
+
+#[test]
+fn filters_choose_collectors() {
+    let daemon = Daemon::start(&["--no-collector.hwmon"]);
+    let page = daemon.get("/metrics?collect[]=loadavg&collect%5B%5D=uname");
+    assert!(
+        page.contains("node_load1 ") && page.contains("node_uname_info{") && !page.contains("node_cpu_seconds_total")
+    );
+    let page = daemon.get("/metrics?exclude[]=loadavg");
+    assert!(!page.contains("node_load1 ") && page.contains("node_cpu_seconds_total"));
+    for (query, sentence) in [
+        ("collect[]=none", "missing collector: none"),
+        ("exclude[]=none", "missing collector: none"),
+        ("collect[]=hwmon", "disabled collector: hwmon"),
+        ("collect[]=cpu&exclude[]=stat", "Combined collect and exclude queries are not allowed."),
+    ] {
+        let answer = daemon.ask("GET", &format!("/metrics?{query}"), "");
+        assert_eq!((answer.status, answer.text().trim()), (400, sentence));
+    }
+}
+
+#[test]
+fn a_filter_opens_nothing_else() {
+    let daemon = Daemon::start(&[]);
+    daemon.get("/metrics?collect[]=stat");
+    assert_eq!(figure(&daemon.get("/metrics?collect[]=stat"), "wholenode_kept_handles"), Some(1.0));
+}
+
+#[test]
+fn excluding_everything_gives_no_collector_at_all() {
+    let daemon = Daemon::start(&["--collector.disable-defaults", "--collector.loadavg"]);
+    let page = daemon.get("/metrics?exclude[]=loadavg");
+    assert!(!page.contains("node_load1") && !page.contains("collector=\"loadavg\""), "{page}");
+}
+
+#[test]
+fn each_scrape_is_a_fresh_round_and_two_at_once_are_one() {
+    let daemon = Daemon::start(&["--collector.disable-defaults", "--collector.loadavg"]);
+    let rounds = |page: &str| figure(page, "wholenode_rounds_total{collector=\"loadavg\"}").unwrap();
+    let mut last = 0.0;
+    for _ in 0..3 {
+        std::thread::sleep(std::time::Duration::from_millis(120));
+        let now = rounds(&daemon.get("/metrics"));
+        assert_eq!(now, last + 1.0);
+        last = now;
+    }
+    std::thread::sleep(std::time::Duration::from_millis(120));
+    let pages: Vec<f64> = std::thread::scope(|scope| {
+        let askers: Vec<_> = (0..8).map(|_| scope.spawn(|| rounds(&daemon.get("/metrics")))).collect();
+        askers.into_iter().map(|asker| asker.join().unwrap()).collect()
+    });
+    assert!(pages.iter().all(|&now| now > last), "{pages:?}");
+}
+
+#[test]
+fn forms_and_encodings() {
+    let daemon = Daemon::start(&["--web.enable-openmetrics"]);
+    let plain = daemon.ask("GET", "/metrics?collect[]=uname", "");
+    assert_eq!(plain.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let accept =
+        "Accept: application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2\r\n";
+    let open = daemon.ask("GET", "/metrics?collect[]=uname", accept);
+    assert!(open.header("content-type").unwrap().starts_with("application/openmetrics-text; version=1.0.0"));
+    assert!(open.text().ends_with("# EOF\n"));
+
+    let zipped = daemon.ask("GET", "/metrics", "Accept-Encoding: gzip\r\n");
+    assert_eq!(zipped.header("content-encoding"), Some("gzip"));
+    let mut page = String::new();
+    flate2::read::GzDecoder::new(&zipped.body[..]).read_to_string(&mut page).unwrap();
+    assert!(page.contains("node_load1 "));
+
+    let head = daemon.ask("HEAD", "/metrics", "");
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    assert!(head.header("content-length").unwrap().parse::<usize>().unwrap() > 1000);
+}
+
+#[test]
+fn openmetrics_is_served_only_when_enabled() {
+    let daemon = Daemon::start(&[]);
+    let answer = daemon.ask("GET", "/metrics", "Accept: application/openmetrics-text;version=1.0.0\r\n");
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+}
+
+#[test]
+fn families_can_be_left_out_and_the_daemon_be_silent_about_itself() {
+    let daemon = Daemon::start(&["--metrics.exclude=^node_load", "--web.disable-exporter-metrics"]);
+    let page = daemon.get("/metrics");
+    assert!(!page.contains("node_load1") && !page.contains("wholenode_") && !page.contains("promhttp_"));
+    assert!(page.contains("node_scrape_collector_success"));
+}
+
+#[test]
+fn once_prints_one_page() {
+    let once =
+        std::process::Command::new(env!("CARGO_BIN_EXE_wholenode")).args(["once", "--group", "node"]).output().unwrap();
+    assert!(once.status.success());
+    assert!(parse(&once.stdout, Dialect::Prometheus).unwrap().families.len() > 20);
+}
+
+#[test]
+fn what_cannot_be_is_told_in_one_line() {
+    let told = |arguments: &[&str]| {
+        let done = std::process::Command::new(env!("CARGO_BIN_EXE_wholenode")).args(arguments).output().unwrap();
+        assert!(!done.status.success());
+        String::from_utf8(done.stderr).unwrap()
+    };
+    for (arguments, word) in [
+        (&["--web.listen-address=nowhere"][..], "--web.listen-address"),
+        (&["--collector.filesystem.mount-points-exclude=("], "mount-points-exclude"),
+        (&["--collector.nothing"], "nothing"),
+        (&["--config.file=/nonexistent.yaml"], "/nonexistent.yaml"),
+        (&["--path.calls=/nonexistent"], "/nonexistent"),
+    ] {
+        let line = told(arguments);
+        assert!(line.contains(word) && line.trim_end().lines().count() == 1, "{line}");
+    }
+    let taken = Daemon::start(&[]);
+    let line = told(&[&format!("--web.listen-address={}", taken.address())]);
+    assert!(line.contains("address already in use") && line.trim_end().lines().count() == 1, "{line}");
+}
