@@ -1,9 +1,12 @@
-//! What only the whole program can show, on the machine that the tests run on.
+//! What only the whole program, or the whole house, can show.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod clients;
 mod daemon;
 mod faults;
 mod fuse;
+mod golden;
+mod linked;
 mod scrape;
 mod stuck;
+mod tidy;

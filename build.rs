@@ -1,0 +1,20 @@
+//! Refuses a build that would not give a static binary.
+
+use std::env::var;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=RUSTFLAGS");
+    println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
+    let target = |what: &str| var(format!("CARGO_CFG_TARGET_{what}")).unwrap_or_default();
+    let is_static = target("FEATURE").split(',').any(|feature| feature == "crt-static");
+    if (target("OS").as_str(), target("ENV").as_str()) == ("linux", "gnu") && !is_static {
+        println!(
+            "cargo::error=this build would need the C library of the machine it runs on: the environment variable \
+             RUSTFLAGS (or CARGO_ENCODED_RUSTFLAGS, or another directory's configuration) replaces the flags of \
+             .cargo/config.toml, and with them the static linking. The command that works, from the repository's root: \
+             env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS cargo build --release; further flags go in with \
+             --config 'target.\"cfg(all())\".rustflags=[\"-Dwarnings\"]'"
+        );
+    }
+}
