@@ -4,24 +4,34 @@
 ///
 /// A last line without an end is not given: the file was cut short, and half a number is a wrong number.
 pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let end = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-    text[..end].split_inclusive(|&byte| byte == b'\n').map(|line| &line[..line.len() - 1])
+    let mut start = 0;
+    memchr::memchr_iter(b'\n', text).map(move |end| {
+        let line = &text[start..end];
+        start = end + 1;
+        line
+    })
 }
 
 /// The words between blanks and tabs.
 pub fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty())
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        let start = rest.iter().position(|byte| !byte.is_ascii_whitespace())?;
+        let end = rest[start..].iter().position(u8::is_ascii_whitespace).map_or(rest.len(), |length| start + length);
+        let word = &rest[start..end];
+        rest = &rest[end..];
+        Some(word)
+    })
 }
 
 /// A whole number without sign: digits and nothing else.
 pub fn number(word: &[u8]) -> Option<u64> {
-    if word.is_empty() {
-        return None;
-    }
-    word.iter().try_fold(0u64, |sum, byte| {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 { None } else { sum.checked_mul(10)?.checked_add(u64::from(digit)) }
-    })
+    /// So many digits always fit.
+    const SHORT: usize = 19;
+    let (short, rest) = word.split_at(word.len().min(SHORT));
+    let digit = |byte: u8| Some(u64::from(byte.wrapping_sub(b'0'))).filter(|&digit| digit <= 9);
+    let start = short.iter().try_fold(0, |sum: u64, &byte| Some(sum * 10 + digit(byte)?)).filter(|_| !short.is_empty());
+    rest.iter().try_fold(start?, |sum, &byte| sum.checked_mul(10)?.checked_add(digit(byte)?))
 }
 
 /// A whole number that may be negative.

@@ -1,6 +1,6 @@
 //! Of whom: label sets, kept once per round and shared by all their points.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -184,6 +184,9 @@ fn pair_identity(name: &str, value: &str) -> u64 {
     hasher.write(value.as_bytes());
     hasher.finish()
 }
+
+/// A set of [`Labels::identity`]s.
+pub(super) type Identities = HashSet<u64, BuildHasherDefault<Identity>>;
 
 /// Identities are hashes already.
 #[derive(Default)]

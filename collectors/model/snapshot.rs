@@ -1,7 +1,9 @@
 //! The newest batch of every collector, merged family by family.
 
+use super::labels::Identities;
 use super::{Batch, Family};
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A column of a batch, as a group of the page uses it.
@@ -15,11 +17,10 @@ pub struct Part {
     pub skip: Vec<u32>,
 }
 
-/// One family with all its points, from whatever batches.
+/// One family with all its points, from whatever batches; see [`Snapshot::parts`].
 #[derive(Debug)]
 pub struct Group {
-    /// Where the points are. The first part's family speaks for all.
-    pub parts: Vec<Part>,
+    parts: Range<usize>,
 }
 
 /// Points of a batch that were left out, because an earlier batch already had the series or contradicted the family.
@@ -41,6 +42,7 @@ pub struct Loss {
 #[derive(Debug, Default)]
 pub struct Snapshot {
     batches: Vec<Arc<Batch>>,
+    parts: Vec<Part>,
     groups: Vec<Group>,
     losses: Vec<Loss>,
 }
@@ -48,21 +50,28 @@ pub struct Snapshot {
 impl Snapshot {
     /// Merges the batches; the earlier one wins where two say the same.
     pub fn new(batches: Vec<Arc<Batch>>) -> Self {
-        let mut parts: Vec<(usize, usize)> = Vec::new();
+        let mut columns: Vec<(usize, usize)> =
+            Vec::with_capacity(batches.iter().map(|batch| batch.columns().len()).sum());
         for (batch, content) in batches.iter().enumerate() {
-            let columns = content.columns().iter().enumerate().filter(|(_, column)| !column.samples.is_empty());
-            parts.extend(columns.map(|(column, _)| (batch, column)));
+            let filled = content.columns().iter().enumerate().filter(|(_, column)| !column.samples.is_empty());
+            columns.extend(filled.map(|(column, _)| (batch, column)));
         }
-        let family = |(batch, column): (usize, usize)| -> &Family { &batches[batch].columns()[column].family };
-        parts.sort_by(|&a, &b| family(a).name.cmp(&family(b).name).then(a.cmp(&b)));
+        let name = |(batch, column): (usize, usize)| &*batches[batch].columns()[column].family.name;
+        columns.sort_unstable_by(|&a, &b| name(a).cmp(name(b)).then(a.cmp(&b)));
 
-        let mut merge = Merge { batches: &batches, groups: Vec::with_capacity(parts.len()), losses: Vec::new() };
-        for same_name in parts.chunk_by(|&a, &b| family(a).name == family(b).name) {
+        let mut merge = Merge {
+            batches: &batches,
+            parts: Vec::with_capacity(columns.len()),
+            groups: Vec::with_capacity(columns.len()),
+            losses: Vec::new(),
+            seen: Identities::default(),
+        };
+        for same_name in columns.chunk_by(|&a, &b| name(a) == name(b)) {
             merge.group(same_name);
         }
         merge.drop_names_taken_by_distributions();
-        let Merge { groups, losses, .. } = merge;
-        Self { batches, groups, losses }
+        let Merge { parts, groups, losses, .. } = merge;
+        Self { batches, parts, groups, losses }
     }
 
     /// The families, sorted by name.
@@ -80,17 +89,25 @@ impl Snapshot {
         &self.losses
     }
 
+    /// Where the points of a group are. The first part's family speaks for all.
+    pub fn parts(&self, group: &Group) -> &[Part] {
+        &self.parts[group.parts.clone()]
+    }
+
     /// The family of a group.
     pub fn family(&self, group: &Group) -> &Family {
-        let first = &group.parts[0];
+        let first = &self.parts[group.parts.start];
         &self.batches[first.batch].columns()[first.column].family
     }
 }
 
 struct Merge<'a> {
     batches: &'a [Arc<Batch>],
+    parts: Vec<Part>,
     groups: Vec<Group>,
     losses: Vec<Loss>,
+    /// The series of the family at hand, where they have to be compared.
+    seen: Identities,
 }
 
 impl Merge<'_> {
@@ -105,8 +122,8 @@ impl Merge<'_> {
 
     fn group(&mut self, same_name: &[(usize, usize)]) {
         let kind = self.family(same_name[0]).kind;
-        let mut seen: Option<HashSet<u64>> = None;
-        let mut parts = Vec::with_capacity(same_name.len());
+        let start = self.parts.len();
+        self.seen.clear();
         for &(batch, column) in same_name {
             let content = &self.batches[batch];
             let samples = &content.columns()[column].samples;
@@ -118,23 +135,22 @@ impl Merge<'_> {
             let rising = samples.windows(2).all(|pair| pair[0].of < pair[1].of);
             let mut skip = Vec::new();
             if same_name.len() > 1 || !rising {
-                let seen = seen.get_or_insert_default();
-                let twice = |at: &usize| !seen.insert(content.labels().identity(samples[*at].of));
+                let twice = |at: &usize| !self.seen.insert(content.labels().identity(samples[*at].of));
                 skip = (0..samples.len()).filter(twice).map(|at| at as u32).collect();
             }
             if !skip.is_empty() {
                 self.lose((batch, column), "repeats a series", skip.len());
             }
-            parts.push(Part { batch, column, skip });
+            self.parts.push(Part { batch, column, skip });
         }
-        self.groups.push(Group { parts });
+        self.groups.push(Group { parts: start..self.parts.len() });
     }
 
     /// A histogram `x` owns the names `x_bucket`, `x_sum` and `x_count`: no other family may write lines under them.
     fn drop_names_taken_by_distributions(&mut self) {
         let mut taken = HashSet::new();
         for group in &self.groups {
-            let family = self.family((group.parts[0].batch, group.parts[0].column));
+            let family = self.family(self.first(group));
             taken.extend(family.kind.suffixes().iter().map(|suffix| format!("{}{suffix}", family.name)));
         }
         if taken.is_empty() {
@@ -142,16 +158,21 @@ impl Merge<'_> {
         }
         let groups = std::mem::take(&mut self.groups);
         for group in groups {
-            let first = (group.parts[0].batch, group.parts[0].column);
-            if !taken.contains(self.family(first).name.as_ref()) {
+            if !taken.contains(&*self.family(self.first(&group)).name) {
                 self.groups.push(group);
                 continue;
             }
-            for part in &group.parts {
-                let points = self.batches[part.batch].columns()[part.column].samples.len() - part.skip.len();
-                self.lose((part.batch, part.column), "has a name that a histogram or summary owns", points);
+            for at in group.parts {
+                let Part { batch, column, ref skip } = self.parts[at];
+                let points = self.batches[batch].columns()[column].samples.len() - skip.len();
+                self.lose((batch, column), "has a name that a histogram or summary owns", points);
             }
         }
+    }
+
+    fn first(&self, group: &Group) -> (usize, usize) {
+        let part = &self.parts[group.parts.start];
+        (part.batch, part.column)
     }
 }
 
@@ -191,7 +212,7 @@ mod tests {
         });
         let snapshot = Snapshot::new(vec![batch(point(&A, "1")), second]);
         assert_eq!(snapshot.groups().len(), 1);
-        assert_eq!(snapshot.groups()[0].parts[1].skip, [0]);
+        assert_eq!(snapshot.parts(&snapshot.groups()[0])[1].skip, [0]);
         assert_eq!(snapshot.losses()[0].why, "repeats a series");
         assert_eq!(snapshot.losses()[0].batch, 1);
     }
@@ -202,13 +223,13 @@ mod tests {
             b.put(&A, b.machine(), 1u64);
             b.put(&A, b.machine(), 2u64);
         });
-        assert_eq!(Snapshot::new(vec![twice]).groups()[0].parts[0].skip, [1]);
+        assert_eq!(Snapshot::new(vec![twice]).parts[0].skip, [1]);
     }
 
     #[test]
     fn another_type_under_the_same_name_is_left_out() {
         let snapshot = Snapshot::new(vec![batch(point(&A, "1")), batch(point(&A_COUNTER, "2"))]);
-        assert_eq!(snapshot.groups()[0].parts.len(), 1);
+        assert_eq!(snapshot.parts(&snapshot.groups()[0]).len(), 1);
         assert_eq!(snapshot.losses()[0].why, "contradicts the family's type");
     }
 

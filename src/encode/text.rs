@@ -27,7 +27,7 @@ impl Text {
     }
 
     fn lines(&mut self, snapshot: &Snapshot, group: &Group, name: &Name, out: &mut Vec<u8>) {
-        for part in &group.parts {
+        for part in snapshot.parts(group) {
             let batch = &snapshot.batches()[part.batch];
             let mut skip = part.skip.iter().peekable();
             for (at, sample) in batch.columns()[part.column].samples.iter().enumerate() {
@@ -148,7 +148,7 @@ impl Blocks {
     }
 
     fn of(&mut self, at: usize, batch: &Batch, of: Entity) -> Block<'_> {
-        let (start, end) = self.render(at, batch, of);
+        let (start, end) = self.spans[at][of.index()].unwrap_or_else(|| self.render(at, batch, of));
         Block { bytes: &self.bytes[start - 1..end + 2], is_bare: start == end }
     }
 

@@ -12,12 +12,13 @@ pub(super) fn int(out: &mut Vec<u8>, n: i64) {
 pub(super) fn float(out: &mut Vec<u8>, x: f64) {
     /// Up to here every whole number is a float, and shorter without a point.
     const WHOLE: f64 = 9_007_199_254_740_992.0;
-    if x.is_nan() {
+    let whole = x as i64;
+    if whole as f64 == x && x.abs() < WHOLE && !(whole == 0 && x.is_sign_negative()) {
+        int(out, whole);
+    } else if x.is_nan() {
         out.extend_from_slice(b"NaN");
     } else if x.is_infinite() {
         out.extend_from_slice(if x > 0.0 { b"+Inf" } else { b"-Inf" });
-    } else if x.fract() == 0.0 && x.abs() < WHOLE && !(x == 0.0 && x.is_sign_negative()) {
-        int(out, x as i64);
     } else {
         out.extend_from_slice(ryu::Buffer::new().format_finite(x).as_bytes());
     }
@@ -83,8 +84,13 @@ pub(super) fn help(out: &mut Vec<u8>, text: &str, quotes: bool) {
 }
 
 fn escaped(out: &mut Vec<u8>, text: &str, quotes: bool) {
+    let is_special = |byte: u8| (byte == b'\\') | (byte == b'\n') | (quotes & (byte == b'"'));
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|&byte| byte == b'\\' || byte == b'\n' || (quotes && byte == b'"')) {
+    // Almost always there is nothing to escape, and to look at all bytes without stopping goes many at a time.
+    if !rest.iter().fold(false, |found, &byte| found | is_special(byte)) {
+        return out.extend_from_slice(rest);
+    }
+    while let Some(at) = rest.iter().position(|&byte| is_special(byte)) {
         out.extend_from_slice(&rest[..at]);
         out.extend_from_slice(match rest[at] {
             b'\n' => b"\\n",
