@@ -141,7 +141,8 @@ fn compare() {
     let engine = engine(&specs);
     let selection = engine.select(None, &[], &[]).unwrap();
     let (mut text, mut page) = (Text::default(), Vec::new());
-    let ask = |wait| engine.ask(&selection, wait);
+    let selection: std::sync::Arc<[usize]> = selection.into();
+    let ask = |wait| engine.work(&engine.begin(selection.clone(), wait)).unwrap();
     text.encode(&ask(Duration::from_secs(10)), Format::Text, |_| true, &mut page);
     println!(
         "{} samples, {} bytes",

@@ -42,9 +42,10 @@ fn per_round(engine: &Engine, selection: &[usize]) -> usize {
     let (mut text, mut page) = (Text::default(), Vec::with_capacity(1 << 20));
     let mut round = || {
         page.clear();
-        text.encode(&engine.ask(selection, Duration::from_secs(10)), Format::Text, |_| true, &mut page);
+        let ask = engine.begin(selection.into(), Duration::from_secs(10));
+        text.encode(&engine.work(&ask).unwrap(), Format::Text, |_| true, &mut page);
     };
-    // Lanes start, collectors open, buffers grow.
+    // Collectors open, buffers grow.
     (0..5).for_each(|_| round());
 
     let region = Region::new(ALLOCATOR);
