@@ -20,6 +20,8 @@ pub struct StatFs {
     pub files: u64,
     /// `f_ffree`: free inodes.
     pub files_free: u64,
+    /// `ST_RDONLY` of `f_flags`: nothing can be written, as after an error of the disk.
+    pub readonly: bool,
 }
 
 /// What `uname(2)` says.
@@ -141,7 +143,7 @@ fn statfs_line(line: &str) -> Option<(String, Option<Result<StatFs, Errno>>)> {
             let [block_size, blocks, blocks_free, blocks_available, files, files_free] = numbers[..] else {
                 return None;
             };
-            Some(Ok(StatFs { block_size, blocks, blocks_free, blocks_available, files, files_free }))
+            Some(Ok(StatFs { block_size, blocks, blocks_free, blocks_available, files, files_free, readonly: false }))
         }
     };
     Some((path, answer))

@@ -2,7 +2,7 @@
 //!
 //! A `statfs(2)` on a dead network or FUSE filesystem sleeps where no signal reaches it, and the process that made it
 //! can't end before it does. So the daemon never makes one: it starts its own binary once more, as a child that holds no
-//! socket and no handle of ours, and asks it over a pipe. A stuck filesystem costs one thread of the child.
+//! socket and no handle of ours but the one to be asked over. A stuck filesystem costs one thread of the child.
 
 use super::calls::StatFs;
 use super::{Clock, Error, lock};
@@ -24,6 +24,8 @@ pub use serve::serve;
 pub const ARGUMENT: &str = "statfs-child";
 /// How many calls may hang at once, each in a thread of the child; while so many do, no other filesystem is asked.
 pub const STUCK_MAX: usize = 256;
+/// The longest packet that crosses the socket: a batch of requests, or of answers.
+const PACKET_MAX: usize = 32 << 10;
 /// How old an answer that came late may be to be used instead of a new one.
 const LATE_MAX: Duration = Duration::from_secs(60);
 /// How long a child must have run to be started again at once when it has died.
@@ -91,13 +93,13 @@ impl Child {
     /// A filesystem that did not answer is not asked again until it has, and nobody waits for it again. An answer that
     /// comes after all have left is kept: it serves once, within a minute, and only if a newer one did not come in time.
     /// So a filesystem that always takes longer than `patience` is seen one round late.
-    pub fn statfs(&self, mounts: &[Mount], patience: Duration) -> Vec<Result<StatFs, Error>> {
+    pub fn statfs(&self, mounts: &[Arc<Mount>], patience: Duration) -> Vec<Result<StatFs, Error>> {
         let mut state = lock(&self.state);
         let failed = state.ask(self.program.as_deref(), mounts, Instant::now() + patience).err();
         let now = Clock::Real.monotonic();
         state.answers.retain(|_, (_, at)| now.saturating_sub(*at) < LATE_MAX);
         self.stuck.store(state.link.as_ref().map_or(0, Link::stuck), Ordering::Relaxed);
-        let mut result = |mount: &Mount| {
+        let mut result = |mount: &Arc<Mount>| {
             if let Some((result, _)) = state.answers.remove(mount) {
                 return result.map_err(|errno| Error::from_errno(&shown(mount), errno));
             }
@@ -121,10 +123,10 @@ fn shown(mount: &Mount) -> String {
 }
 
 impl State {
-    fn ask(&mut self, program: Option<&str>, mounts: &[Mount], until: Instant) -> Result<(), String> {
+    fn ask(&mut self, program: Option<&str>, mounts: &[Arc<Mount>], until: Instant) -> Result<(), String> {
         for mount in mounts {
             if let Err(errno) = frame::check(&mount.path) {
-                self.answers.insert(Arc::new(mount.clone()), (Err(errno), Clock::Real.monotonic()));
+                self.answers.insert(Arc::clone(mount), (Err(errno), Clock::Real.monotonic()));
             }
         }
         self.dying.retain_mut(|process| matches!(process.try_wait(), Ok(None)));
@@ -187,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_program_that_is_no_child_costs_only_the_answers() {
-        let mounts = [Mount { id: 1, path: b"/".to_vec() }];
+        let mounts = [Arc::new(Mount { id: 1, path: b"/".to_vec() })];
         for program in ["/nonexistent", "/bin/true"] {
             let child = Child::new(program);
             for _ in 0..3 {
@@ -199,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_program_that_never_answers_is_left_in_time() {
-        let mounts: Vec<Mount> = (0..1000).map(|id| Mount { id, path: vec![b'x'; 4000] }).collect();
+        let mounts: Vec<_> = (0..1000).map(|id| Arc::new(Mount { id, path: vec![b'x'; 4000] })).collect();
         // It neither reads nor writes.
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("mute");
@@ -215,7 +217,7 @@ mod tests {
     #[test]
     fn paths_that_no_call_can_take_are_answered_here() {
         let child = Child::new("/bin/cat");
-        let mounts = [Mount { id: 1, path: Vec::new() }, Mount { id: 2, path: vec![b'x'; 5000] }];
+        let mounts = [Mount { id: 1, path: Vec::new() }, Mount { id: 2, path: vec![b'x'; 5000] }].map(Arc::new);
         let answers = child.statfs(&mounts, Duration::ZERO);
         assert!(matches!(answers[0], Err(Error::Absent { .. })), "{answers:?}");
         assert!(matches!(answers[1], Err(Error::Io { errno: Errno::NAMETOOLONG, .. })), "{answers:?}");

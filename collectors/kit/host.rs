@@ -2,6 +2,7 @@
 
 use super::machine::Permit;
 use super::{Error, Machine, Mount, Root, StatFs, Uname, parse};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -44,6 +45,28 @@ impl KeptFile {
 
     fn is_of_the_whole_machine(&self) -> bool {
         self.root != Root::Proc || !self.path.starts_with(|c: char| c.is_ascii_digit())
+    }
+}
+
+/// A file of a process that says by poll(2) whether it has changed: its table of mounts.
+///
+/// The handle that is kept holds that process's mount namespace, so it is for process 1 and our own only, whose
+/// namespaces last as long as we do; it holds no mount.
+#[derive(Debug)]
+pub struct Watched {
+    path: &'static str,
+    handle: Option<OwnedFd>,
+}
+
+impl Watched {
+    /// The file at `path` below the root of procfs. Nothing is opened yet.
+    pub fn new(path: &'static str) -> Self {
+        Self { path, handle: None }
+    }
+
+    /// Its path below the root of procfs.
+    pub fn path(&self) -> &'static str {
+        self.path
     }
 }
 
@@ -191,23 +214,45 @@ impl Host {
         Ok((&self.buffer[..length], changed))
     }
 
+    /// The whole file, if it has changed since it was read last; `None`: it is as it was.
+    ///
+    /// For `/proc/PID/mountinfo`, which costs the kernel much to print and says by poll(2) when there is news.
+    ///
+    /// # Errors
+    /// What the kernel answered, with the path.
+    pub fn read_changed(&mut self, file: &mut Watched) -> Result<Option<&[u8]>, Error> {
+        self.resolve(Root::Proc, file.path)?;
+        if let Some(handle) = &file.handle {
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            if let Ok(0) = poll(&mut [PollFd::new(handle, PollFlags::PRI)], Some(&now)) {
+                return Ok(None);
+            }
+        }
+        // Opened anew: process 1 may have moved to another namespace.
+        file.handle = None;
+        let handle = self.open()?;
+        let length = fill(&mut self.buffer, &handle, Root::Proc).map_err(|errno| self.error(errno))?;
+        if is_kernel_tree(&handle) {
+            file.handle = Some(handle);
+        }
+        Ok(Some(&self.buffer[..length]))
+    }
+
+    /// A mount of the machine, whose path is below our view of the machine's root.
+    pub fn mount(&self, id: u64, path: &[u8]) -> Arc<Mount> {
+        let root = if self.machine.replay.is_some() { b"" } else { self.root(Root::Rootfs).as_bytes() };
+        let path = if path == b"/" && !root.is_empty() { b"" } else { path };
+        Arc::new(Mount { id, path: [root, path].concat() })
+    }
+
     /// Asks for the size of each filesystem, and takes no for an answer after `patience`.
     ///
     /// The calls are made by the [`super::Child`]: one on a dead network filesystem may never return.
-    pub fn statfs(&mut self, mounts: &[Mount], patience: Duration) -> Vec<Result<StatFs, Error>> {
-        if let Some(replay) = &self.machine.replay {
-            return mounts.iter().map(|mount| replay.statfs(&String::from_utf8_lossy(&mount.path))).collect();
+    pub fn statfs(&mut self, mounts: &[Arc<Mount>], patience: Duration) -> Vec<Result<StatFs, Error>> {
+        match &self.machine.replay {
+            Some(replay) => mounts.iter().map(|mount| replay.statfs(&String::from_utf8_lossy(&mount.path))).collect(),
+            None => self.machine.child.statfs(mounts, patience),
         }
-        let root = self.root(Root::Rootfs).as_bytes();
-        if root.is_empty() {
-            return self.machine.child.statfs(mounts, patience);
-        }
-        let below = |mount: &Mount| match mount.path.as_slice() {
-            b"/" => Mount { id: mount.id, path: root.to_vec() },
-            path => Mount { id: mount.id, path: [root, path].concat() },
-        };
-        let mounts: Vec<Mount> = mounts.iter().map(below).collect();
-        self.machine.child.statfs(&mounts, patience)
     }
 
     /// Asks for the machine's name and kernel.
@@ -310,66 +355,4 @@ fn is_kernel_tree(file: &OwnedFd) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Child, Clock, Roots};
-    use super::*;
-
-    fn live() -> Host {
-        Host::new(Machine::new(Roots::default(), Clock::Real, None, Child::none()))
-    }
-
-    #[test]
-    fn a_file_of_the_machine_is_kept_and_read_afresh() {
-        let mut host = live();
-        let mut uptime = KeptFile::new(Root::Proc, "uptime");
-        let first = host.read_kept(&mut uptime).unwrap().to_vec();
-        assert_eq!(host.machine().handles(), 1);
-        std::thread::sleep(Duration::from_millis(20));
-        assert_ne!(host.read_kept(&mut uptime).unwrap(), first);
-        drop(uptime);
-        assert_eq!(host.machine().handles(), 0);
-    }
-
-    #[test]
-    fn a_file_of_a_process_is_never_kept() {
-        let mut host = live();
-        let mut file = KeptFile::new(Root::Proc, format!("{}/net/dev", std::process::id()));
-        host.read_kept(&mut file).unwrap();
-        assert_eq!(host.machine().handles(), 0);
-    }
-
-    #[test]
-    fn a_file_on_a_filesystem_is_never_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("stat"), "1\n").unwrap();
-        let roots = Roots { proc: folder.path().to_str().unwrap().to_owned(), ..Roots::default() };
-        let mut host = Host::new(Machine::new(roots, Clock::Real, None, Child::none()));
-        let mut file = KeptFile::new(Root::Proc, "stat");
-        assert_eq!(host.read_kept(&mut file).unwrap(), b"1\n");
-        assert_eq!(host.machine().handles(), 0);
-        std::fs::remove_file(folder.path().join("stat")).unwrap();
-        assert!(host.read_kept(&mut file).unwrap_err().is_absent());
-    }
-
-    #[test]
-    fn large_files_come_whole_and_endless_ones_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let text = vec![b'x'; BUFFER_FIRST * 5 + 1];
-        std::fs::write(folder.path().join("large"), &text).unwrap();
-        let roots =
-            Roots { proc: folder.path().to_str().unwrap().to_owned(), sys: "/dev".to_owned(), ..Roots::default() };
-        let mut host = Host::new(Machine::new(roots, Clock::Real, None, Child::none()));
-        assert_eq!(host.read(Root::Proc, "large").unwrap(), text);
-        assert!(matches!(host.read_regular("/dev/zero", 10), Err(Error::Other { .. })));
-        let file = rustix::fs::open("/dev/zero", OFlags::RDONLY, Mode::empty()).unwrap();
-        assert_eq!(fill(&mut Vec::new(), &file, Root::Proc), Err(Errno::FBIG));
-    }
-
-    #[test]
-    fn a_pipe_among_the_files_of_the_operator_does_not_block() {
-        let folder = tempfile::tempdir().unwrap();
-        let pipe = folder.path().join("a.prom");
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
-        assert!(live().read_regular(pipe.to_str().unwrap(), 10).is_err());
-    }
-}
+mod tests;

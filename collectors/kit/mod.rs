@@ -19,7 +19,7 @@ pub use child::{Child, Mount};
 pub use clock::{Clock, Script, lock};
 pub use error::Error;
 pub use glob::Glob;
-pub use host::{Host, KeptFile};
+pub use host::{Host, KeptFile, Watched};
 pub use machine::{HANDLES_MAX, Machine, Root, Roots};
 pub use options::{Filter, Opt, OptKind, Options, span};
 pub use stamp::Stamp;

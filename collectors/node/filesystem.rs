@@ -6,9 +6,10 @@
 //! figure and 0 would be invented. In a container whose mounts are all that can be seen, those outside of the machine's
 //! own tree are left out: the call would be made on something else.
 
-use crate::kit::{Error, Filter, Host, Mount, Opt, OptKind, Options, Root, StatFs};
+use crate::kit::{Error, Filter, Host, Mount, Opt, OptKind, Options, Root, StatFs, Watched};
 use crate::model::{Batch, Entity, Family, Value, gauge};
 use crate::{Collector, Group, Pace, Spec};
+use std::sync::Arc;
 use std::time::Duration;
 
 mod mounts;
@@ -82,9 +83,17 @@ const PATIENCE: Duration = Duration::from_millis(150);
 /// How many filesystems are shown; the rest are left out with a fault, and nobody asks them.
 const SHOWN_MAX: usize = 10_000;
 
+/// The table to look at where process 1 can't be seen.
+const OWN: &str = "self/mountinfo";
+
 struct Filesystem {
     mount_points: Filter,
     types: Filter,
+    table: Watched,
+    mounts: Vec<Arc<Mount>>,
+    shown: Vec<Shown>,
+    /// What was wrong with the table; as long as it is the same, so is that.
+    faults: Vec<Error>,
 }
 
 /// A mount that is shown.
@@ -92,7 +101,8 @@ struct Shown {
     device: String,
     mount_point: String,
     fs_type: String,
-    number: (u32, u32),
+    major: String,
+    minor: String,
     readonly: bool,
 }
 
@@ -100,21 +110,34 @@ fn open(_: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, E
     Ok(Some(Box::new(Filesystem {
         mount_points: options.filter("mount-points-include", "mount-points-exclude"),
         types: options.filter("fs-types-include", "fs-types-exclude"),
+        // The daemon may have a root or a namespace of its own: process 1 sees what the machine sees, if we may look.
+        table: Watched::new("1/mountinfo"),
+        mounts: Vec::new(),
+        shown: Vec::new(),
+        faults: Vec::new(),
     })))
 }
 
 impl Collector for Filesystem {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
-        let (mounts, shown) = self.mounts(host, out)?;
-        let answers = host.statfs(&mounts, PATIENCE);
+        match self.look(host) {
+            Err(Error::Absent { .. } | Error::Denied { .. }) if self.table.path() != OWN => {
+                self.table = Watched::new(OWN);
+                self.look(host)?;
+            }
+            looked => looked?,
+        }
+        self.faults.iter().for_each(|fault| out.fault(fault.clone()));
+        let answers = host.statfs(&self.mounts, PATIENCE);
         let mut unknown = None;
-        for (shown, answer) in shown.iter().zip(answers) {
+        for (shown, answer) in self.shown.iter().zip(answers) {
             let error = match &answer {
                 Ok(_) => String::new(),
                 Err(error) => words(error),
             };
             let of = out.entity(LABELS, [&shown.device, &error, &shown.fs_type, &shown.mount_point]);
-            out.put(&READONLY, of, shown.readonly);
+            // A filesystem turns read-only by itself after an error, without a change of the table.
+            out.put(&READONLY, of, shown.readonly || answer.as_ref().is_ok_and(|size| size.readonly));
             match answer {
                 Ok(size) => {
                     out.put(&DEVICE_ERROR, of, 0u64);
@@ -137,46 +160,38 @@ impl Collector for Filesystem {
 }
 
 impl Filesystem {
-    /// The mounts to ask and to show.
-    fn mounts(&self, host: &mut Host, out: &mut Batch) -> Result<(Vec<Mount>, Vec<Shown>), Error> {
+    /// Looks for new mounts to ask and to show.
+    fn look(&mut self, host: &mut Host) -> Result<(), Error> {
+        let Some(text) = host.read_changed(&mut self.table)?.map(<[u8]>::to_vec) else { return Ok(()) };
+        let path = format!("{}/{}", host.root(Root::Proc), self.table.path());
         let rootfs = host.root(Root::Rootfs).as_bytes().to_vec();
-        // The daemon may have a root or a namespace of its own: process 1 sees what the machine sees, if we may look.
-        let mut path = "1/mountinfo";
-        let mut text = host.read(Root::Proc, path).map(<[u8]>::to_vec);
-        if let Err(Error::Absent { .. } | Error::Denied { .. }) = text {
-            path = "self/mountinfo";
-            text = host.read(Root::Proc, path).map(<[u8]>::to_vec);
-        }
-        let text = text?;
-        let (mut asked, mut all, mut left_out) = (Vec::new(), Vec::new(), 0u64);
-        let mut faults = Vec::new();
-        for row in mounts::visible(&text, &rootfs, |line| faults.push(line)) {
+        (self.mounts, self.shown, self.faults) = (Vec::new(), Vec::new(), Vec::new());
+        let mut left_out = false;
+        for row in mounts::visible(&text, &rootfs, |line| self.faults.push(Error::malformed(&path, line, "a mount"))) {
             let mount_point = String::from_utf8_lossy(&row.mount_point);
             let fs_type = String::from_utf8_lossy(&row.fs_type);
             if !self.mount_points.keeps(&mount_point) || !self.types.keeps(&fs_type) {
                 continue;
             }
-            if asked.len() == SHOWN_MAX {
-                left_out += 1;
-                continue;
+            if self.mounts.len() == SHOWN_MAX {
+                left_out = true;
+                break;
             }
-            all.push(Shown {
+            self.shown.push(Shown {
                 device: String::from_utf8_lossy(&row.device).into_owned(),
                 mount_point: mount_point.into_owned(),
                 fs_type: fs_type.into_owned(),
-                number: row.number,
+                major: row.number.0.to_string(),
+                minor: row.number.1.to_string(),
                 readonly: row.readonly,
             });
-            asked.push(Mount { id: row.id, path: row.mount_point.into_owned() });
+            self.mounts.push(host.mount(row.id, &row.mount_point));
         }
-        let path = format!("{}/{path}", host.root(Root::Proc));
-        for line in faults {
-            out.fault(Error::malformed(&path, line, "a mount"));
+        if left_out {
+            let why = format!("more than {SHOWN_MAX} filesystems to show");
+            self.faults.push(Error::Other { path, why });
         }
-        if left_out > 0 {
-            out.fault(Error::Other { path, why: format!("more than {SHOWN_MAX} filesystems to show") });
-        }
-        Ok((asked, all))
+        Ok(())
     }
 }
 
@@ -193,8 +208,7 @@ fn put_size(size: &StatFs, of: Entity, out: &mut Batch) {
 }
 
 fn put_info(shown: &Shown, out: &mut Batch) {
-    let (major, minor) = shown.number;
-    let values = [shown.device.as_str(), &major.to_string(), &minor.to_string(), &shown.mount_point];
+    let values = [&*shown.device, &shown.major, &shown.minor, &shown.mount_point];
     let of = out.entity(&["device", "major", "minor", "mountpoint"], values);
     out.put(&MOUNT_INFO, of, 1u64);
 }

@@ -4,9 +4,11 @@ use crate::fuse::{self, Fuse, Mood};
 use collectors::kit::{Child, Clock, Error, Host, Machine, Mount, Options, Roots, StatFs};
 use collectors::model::Batch;
 use collectors::node::filesystem::SPEC;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wholenode");
@@ -15,11 +17,11 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// What a round may take more than that on a busy machine.
 const BUSY: Duration = Duration::from_millis(1000);
 
-fn at(id: u64, path: &Path) -> Mount {
-    Mount { id, path: path.as_os_str().as_bytes().to_vec() }
+fn at(id: u64, path: &Path) -> Arc<Mount> {
+    Arc::new(Mount { id, path: path.as_os_str().as_bytes().to_vec() })
 }
 
-fn all(of: &[Fuse]) -> Vec<Mount> {
+fn all(of: &[Fuse]) -> Vec<Arc<Mount>> {
     of.iter().zip(1..).map(|(fuse, id)| at(id, fuse.path())).collect()
 }
 
@@ -28,7 +30,7 @@ fn many(mood: Mood, count: usize) -> Vec<Fuse> {
 }
 
 #[track_caller]
-fn round(child: &Child, mounts: &[Mount]) -> Vec<Result<StatFs, Error>> {
+fn round(child: &Child, mounts: &[Arc<Mount>]) -> Vec<Result<StatFs, Error>> {
     let begun = Instant::now();
     let answers = child.statfs(mounts, PATIENCE);
     assert!(begun.elapsed() < PATIENCE + BUSY, "a round of {:?}", begun.elapsed());
@@ -95,9 +97,13 @@ fn eighteen_that_hang_cost_only_their_own_series_from_the_first_round_on() {
     assert!(process(pid).1 <= 18 + 4);
     let files = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
     let files: Vec<_> = files.filter_map(|entry| std::fs::read_link(entry.path()).ok()).collect();
-    // Its pipes, and those that cargo gives to everybody.
-    let is_little = |file: &Path| file == Path::new("/dev/null") || file.to_string_lossy().starts_with("pipe:");
-    assert!(files.len() >= 3 && files.iter().all(|file| is_little(file)), "{files:?}");
+    // The socket to be asked over, and the pipes that cargo gives to everybody.
+    let is_a = |file: &Path, kind: &str| file.to_string_lossy().starts_with(kind);
+    assert_eq!(files.iter().filter(|file| is_a(file, "socket:")).count(), 1, "{files:?}");
+    assert!(
+        files.iter().all(|file| ["/dev/null", "socket:", "pipe:"].iter().any(|kind| is_a(file, kind))),
+        "{files:?}"
+    );
 
     // They come back.
     hanging.iter().for_each(|fuse| fuse.resize(2000));
@@ -154,7 +160,7 @@ fn threads_are_bounded_whatever_hangs() {
     }
     let dead = Fuse::mount(Mood::Mute);
     let child = Child::new(PROGRAM);
-    let mounts: Vec<Mount> = (0..300).map(|id| at(id, dead.path())).collect();
+    let mounts: Vec<Arc<Mount>> = (0..300).map(|id| at(id, dead.path())).collect();
     for _ in 0..3 {
         let (hang, unknown): (Vec<_>, Vec<_>) =
             round(&child, &mounts).into_iter().partition(|answer| matches!(answer, Err(Error::Stuck { .. })));
@@ -228,24 +234,22 @@ fn the_child_ends_with_the_daemon() {
     if !fuse::available() {
         return;
     }
-    // A daemon of which nothing is left but this: the pipe that was its child's standard input is closed.
+    // A daemon of which nothing is left but this: the socket that was its child's standard input is closed.
     let start = |of: &[Fuse]| {
-        use std::io::Write as _;
-        let mut child = std::process::Command::new(PROGRAM)
+        let (socket, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        let child = std::process::Command::new(PROGRAM)
             .arg(collectors::kit::child::ARGUMENT)
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::piped())
+            .stdin(std::process::Stdio::from(theirs))
             .spawn()
             .unwrap();
         for (fuse, number) in of.iter().zip(0u64..) {
             let path = fuse.path().as_os_str().as_bytes();
             let length = u16::try_from(path.len()).unwrap();
             let request = [&number.to_le_bytes()[..], &length.to_le_bytes(), path].concat();
-            child.stdin.as_mut().unwrap().write_all(&request).unwrap();
+            rustix::io::write(&socket, &request).unwrap();
         }
-        child.stdin.as_mut().unwrap().write_all(&[0; 10]).unwrap();
         eventually("all are asked", || process(child.id()).1 >= of.len() + 2);
-        drop(child.stdin.take());
         child
     };
     let killable = many(Mood::Deaf, 9);
@@ -262,7 +266,7 @@ fn the_child_ends_with_the_daemon() {
 fn a_hundred_thousand_mounts_fill_no_pipe() {
     let child = Child::new(PROGRAM);
     let root = |id| at(id, Path::new("/"));
-    let mounts: Vec<Mount> = (0..100_000).map(root).collect();
+    let mounts: Vec<Arc<Mount>> = (0..100_000).map(root).collect();
     let answers = child.statfs(&mounts, Duration::from_secs(30));
     assert!(answers.iter().all(Result::is_ok));
     // Patience is kept, and everybody's turn comes.

@@ -1,186 +1,104 @@
 //! The child's side: asks filesystem after filesystem, and goes on with another thread when one does not answer.
 //!
-//! The main thread only reads requests, a second one only writes answers and hires: neither ever asks a filesystem, so
-//! the child hears and speaks whatever hangs.
+//! All threads are alike. Each waits for a packet of requests and works until none is left; before it begins, it sees to
+//! it that another one waits. A packet without requests is a nudge: the daemon has not heard for a while, so whoever
+//! works may be stuck, and the one that is woken by the nudge carries on. So nobody wakes anybody while all is well.
 
 use super::super::{Clock, lock};
-use super::frame::{self, Outcome, PATH_MAX};
+use super::frame;
+use super::{PACKET_MAX, STUCK_MAX};
 use crate::kit::StatFs;
 use rustix::io::Errno;
 use std::collections::VecDeque;
-use std::io::Read;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::Builder;
 use std::time::Duration;
 
-/// How many threads may ask, and so how many filesystems may be stuck before no other can be asked.
-const HANDS_MAX: usize = super::STUCK_MAX;
-/// How often to look whether the work goes on.
-const STALL: Duration = Duration::from_millis(5);
-/// Fewer calls than this in a stall: these filesystems are asked over a network, or are stuck, and more hands help.
-const BRISK: u64 = 64;
+/// One for each call that may hang, and one that waits for marks and nudges.
+const THREADS_MAX: usize = STUCK_MAX + 1;
+/// How many threads wait; those that were needed once are not kept.
+const WAITING_MAX: usize = 2;
 /// Threads of the child need little: a path and a system call.
 const STACK: usize = 64 << 10;
-/// Answers are written when they are this long, or when nothing is left to do.
+/// Answers are sent when they are this long, or when nothing is left to do.
 const LONG: usize = 16 << 10;
+/// `ST_RDONLY`.
+const READONLY: i64 = 1;
 
 #[derive(Default)]
 struct Work {
     queue: VecDeque<(u64, Vec<u8>)>,
     answers: Vec<u8>,
-    /// Requests that were dealt with, ever; it stands still while all hands are stuck.
-    done: u64,
-    /// Threads that are inside a call.
-    busy: usize,
-    hands: usize,
+    threads: usize,
+    waiting: usize,
 }
 
-#[derive(Default)]
-struct Shared {
-    work: Mutex<Work>,
-    /// For the hands: there is something to ask.
-    wanted: Condvar,
-    /// For the foreman: something began or came back.
-    moved: Condvar,
-}
-
-/// Answers requests from standard input on standard output until that ends.
+/// Answers requests from standard input, which is a socket, until the daemon is gone.
+///
+/// The main thread asks nothing: when the process is killed while calls hang, it is the one that ends and shows it.
 pub fn serve() {
-    let shared = Arc::new(Shared::default());
-    let theirs = Arc::clone(&shared);
-    if Builder::new().stack_size(STACK).spawn(move || oversee(&theirs)).is_err() {
-        return;
+    let work = Arc::new(Mutex::new(Work::default()));
+    hire(&work, &mut lock(&work));
+    while lock(&work).threads > 0 {
+        std::thread::park();
     }
-    let mut input = std::io::stdin().lock();
-    while let Some(request) = read_request(&mut input) {
-        let is_mark = request.1.is_empty();
-        lock(&shared.work).queue.push_back(request);
-        // Behind every batch comes a mark; nobody is woken for less.
-        if is_mark {
-            shared.moved.notify_one();
-        }
-    }
-    // The daemon is gone. Threads that are stuck can't hold this back: they hold nothing of anybody's.
-    std::process::exit(0);
 }
 
-fn read_request(input: &mut impl Read) -> Option<(u64, Vec<u8>)> {
-    let mut head = [0; 10];
-    input.read_exact(&mut head).ok()?;
-    let (number, length) = frame::request_head(head);
-    if length > PATH_MAX {
-        return None;
-    }
-    let mut path = vec![0; length];
-    input.read_exact(&mut path).ok()?;
-    Some((number, path))
-}
-
-/// The foreman: writes answers, and sees to it that somebody is working while there is work.
-fn oversee(shared: &Arc<Shared>) {
-    let mut work = lock(&shared.work);
+fn labour(work: &Arc<Mutex<Work>>) {
+    let socket = std::io::stdin();
+    let mut packet = vec![0; PACKET_MAX];
     loop {
-        if !work.answers.is_empty() && (work.queue.is_empty() || work.answers.len() >= LONG) {
-            work = write(shared, work);
-            continue;
+        let length = match rustix::io::read(socket.as_fd(), &mut packet) {
+            Ok(length @ 1..) => length,
+            Err(Errno::INTR) => continue,
+            // The daemon is gone. Threads that are stuck can't hold this back: they hold nothing of anybody's.
+            _ => std::process::exit(0),
+        };
+        let mut state = lock(work);
+        state.waiting -= 1;
+        state.queue.extend(frame::requests(packet.get(..length).unwrap_or_default()));
+        if state.waiting == 0 && state.threads < THREADS_MAX {
+            hire(work, &mut state);
         }
-        if work.queue.is_empty() {
-            work = shared.moved.wait(work).unwrap_or_else(PoisonError::into_inner);
-            continue;
-        }
-        if work.busy < work.hands {
-            shared.wanted.notify_one();
-        } else if work.hands == 0 {
-            hire(shared, &mut work, 1);
-        }
-        let before = work.done;
-        let (guard, wait) = shared.moved.wait_timeout(work, STALL).unwrap_or_else(PoisonError::into_inner);
-        work = guard;
-        if wait.timed_out() && work.busy == work.hands && !work.queue.is_empty() && work.done - before < BRISK {
-            // Twice as many each time: 256 stuck filesystems are passed within nine stalls.
-            let more = work.hands.max(1);
-            if hire(shared, &mut work, more) == 0 && work.done == before {
-                refuse(&mut work);
+        while let Some((number, path)) = state.queue.pop_front() {
+            let (result, at) = if path.is_empty() {
+                (Ok(StatFs::default()), Duration::ZERO)
+            } else {
+                drop(state);
+                let answer = (statfs(&path), Clock::Real.monotonic());
+                state = lock(work);
+                answer
+            };
+            frame::answer(&mut state.answers, number, result, at);
+            if state.answers.len() >= LONG {
+                send(&mut state);
             }
         }
-        if wait.timed_out() && !work.answers.is_empty() {
-            work = write(shared, work);
+        send(&mut state);
+        if state.waiting >= WAITING_MAX {
+            state.threads -= 1;
+            return;
         }
+        state.waiting += 1;
     }
 }
 
-/// Up to `more` new threads, no more than there are requests; how many it became.
-fn hire(shared: &Arc<Shared>, work: &mut Work, more: usize) -> usize {
-    let more = more.min(work.queue.len()).min(HANDS_MAX - work.hands.min(HANDS_MAX));
-    let before = work.hands;
-    for _ in 0..more {
-        let theirs = Arc::clone(shared);
-        let thread = Builder::new().stack_size(STACK).spawn(move || labour(&theirs));
-        work.hands += usize::from(thread.is_ok());
-    }
-    work.hands - before
-}
-
-/// Every thread that the machine gives us is stuck: says so, rather than let the queue grow.
-fn refuse(work: &mut Work) {
-    while let Some((number, path)) = work.queue.pop_front() {
-        let outcome = if path.is_empty() { mark() } else { Outcome::Refused };
-        frame::answer(&mut work.answers, number, outcome);
-        work.done += 1;
+fn hire(work: &Arc<Mutex<Work>>, state: &mut Work) {
+    let theirs = Arc::clone(work);
+    if Builder::new().stack_size(STACK).spawn(move || labour(&theirs)).is_ok() {
+        state.threads += 1;
+        state.waiting += 1;
     }
 }
 
-fn labour(shared: &Shared) {
-    let mut work = lock(&shared.work);
-    loop {
-        let Some((number, path)) = work.queue.pop_front() else {
-            // One thread waits for more work; those that were needed once are not kept.
-            if work.hands - work.busy > 1 {
-                work.hands -= 1;
-                return;
-            }
-            work = shared.wanted.wait(work).unwrap_or_else(PoisonError::into_inner);
-            continue;
-        };
-        let outcome = if path.is_empty() {
-            mark()
-        } else {
-            work.busy += 1;
-            drop(work);
-            let result = statfs(&path);
-            let outcome = Outcome::Returned(result, Clock::Real.monotonic());
-            work = lock(&shared.work);
-            work.busy -= 1;
-            outcome
-        };
-        frame::answer(&mut work.answers, number, outcome);
-        work.done += 1;
-        if work.queue.is_empty() || work.answers.len() >= LONG {
-            shared.moved.notify_one();
-        }
+/// Sends what there is. The socket takes more than was asked for at once; if it does not, the daemon is not reading, and
+/// asks again.
+fn send(state: &mut Work) {
+    if !state.answers.is_empty() {
+        let _ = rustix::io::write(std::io::stdin().as_fd(), &state.answers);
+        state.answers.clear();
     }
-}
-
-fn mark() -> Outcome {
-    Outcome::Returned(Ok(StatFs::default()), Duration::ZERO)
-}
-
-/// Writes what there is, without holding anybody up meanwhile: the daemon may read only in its next round.
-fn write<'a>(shared: &'a Shared, mut work: std::sync::MutexGuard<'a, Work>) -> std::sync::MutexGuard<'a, Work> {
-    let bytes = std::mem::take(&mut work.answers);
-    drop(work);
-    let output = std::io::stdout();
-    let mut rest = &bytes[..];
-    while !rest.is_empty() {
-        match rustix::io::write(output.as_fd(), rest) {
-            Ok(length) => rest = rest.get(length..).unwrap_or_default(),
-            Err(Errno::INTR) => {}
-            // Nobody listens any more; standard input will say so too.
-            Err(_) => break,
-        }
-    }
-    lock(&shared.work)
 }
 
 fn statfs(path: &[u8]) -> Result<StatFs, Errno> {
@@ -192,5 +110,6 @@ fn statfs(path: &[u8]) -> Result<StatFs, Errno> {
         blocks_available: stat.f_bavail,
         files: stat.f_files,
         files_free: stat.f_ffree,
+        readonly: stat.f_flags & READONLY != 0,
     })
 }

@@ -1,0 +1,60 @@
+use super::super::{Child, Clock, Roots};
+use super::*;
+
+fn live() -> Host {
+    Host::new(Machine::new(Roots::default(), Clock::Real, None, Child::none()))
+}
+
+#[test]
+fn a_file_of_the_machine_is_kept_and_read_afresh() {
+    let mut host = live();
+    let mut uptime = KeptFile::new(Root::Proc, "uptime");
+    let first = host.read_kept(&mut uptime).unwrap().to_vec();
+    assert_eq!(host.machine().handles(), 1);
+    std::thread::sleep(Duration::from_millis(20));
+    assert_ne!(host.read_kept(&mut uptime).unwrap(), first);
+    drop(uptime);
+    assert_eq!(host.machine().handles(), 0);
+}
+
+#[test]
+fn a_file_of_a_process_is_never_kept() {
+    let mut host = live();
+    let mut file = KeptFile::new(Root::Proc, format!("{}/net/dev", std::process::id()));
+    host.read_kept(&mut file).unwrap();
+    assert_eq!(host.machine().handles(), 0);
+}
+
+#[test]
+fn a_file_on_a_filesystem_is_never_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("stat"), "1\n").unwrap();
+    let roots = Roots { proc: folder.path().to_str().unwrap().to_owned(), ..Roots::default() };
+    let mut host = Host::new(Machine::new(roots, Clock::Real, None, Child::none()));
+    let mut file = KeptFile::new(Root::Proc, "stat");
+    assert_eq!(host.read_kept(&mut file).unwrap(), b"1\n");
+    assert_eq!(host.machine().handles(), 0);
+    std::fs::remove_file(folder.path().join("stat")).unwrap();
+    assert!(host.read_kept(&mut file).unwrap_err().is_absent());
+}
+
+#[test]
+fn large_files_come_whole_and_endless_ones_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = vec![b'x'; BUFFER_FIRST * 5 + 1];
+    std::fs::write(folder.path().join("large"), &text).unwrap();
+    let roots = Roots { proc: folder.path().to_str().unwrap().to_owned(), sys: "/dev".to_owned(), ..Roots::default() };
+    let mut host = Host::new(Machine::new(roots, Clock::Real, None, Child::none()));
+    assert_eq!(host.read(Root::Proc, "large").unwrap(), text);
+    assert!(matches!(host.read_regular("/dev/zero", 10), Err(Error::Other { .. })));
+    let file = rustix::fs::open("/dev/zero", OFlags::RDONLY, Mode::empty()).unwrap();
+    assert_eq!(fill(&mut Vec::new(), &file, Root::Proc), Err(Errno::FBIG));
+}
+
+#[test]
+fn a_pipe_among_the_files_of_the_operator_does_not_block() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("a.prom");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
+    assert!(live().read_regular(pipe.to_str().unwrap(), 10).is_err());
+}
