@@ -116,6 +116,14 @@ impl Daemon {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    /// Ends it with SIGINT: all that it logged.
+    pub(crate) fn end(mut self) -> Vec<String> {
+        self.signal(rustix::process::Signal::INT);
+        assert!(self.process.wait().unwrap().success());
+        self.heard.extend(self.log.get_mut().unwrap().iter());
+        std::mem::take(&mut self.heard)
+    }
+
     /// Ends it with SIGTERM: whether it ended well, and how long that took.
     pub(crate) fn stop(mut self) -> (bool, Duration) {
         let begun = Instant::now();

@@ -134,10 +134,17 @@ fn text_files_that_clash_or_break_are_told() {
     daemon.hears("node_load1");
     std::fs::remove_file(folder.path().join("clash.prom")).unwrap();
     write("bad.prom", "good_metric{a=\"2\" 1\n");
-    std::thread::sleep(Duration::from_millis(120));
-    let page = daemon.get("/metrics");
-    assert!(has(&page, "node_textfile_scrape_error 1") && has(&page, "good_metric{a=\"1\"} 1"), "{page}");
+    for _ in 0..5 {
+        std::thread::sleep(Duration::from_millis(120));
+        let page = daemon.get("/metrics");
+        assert!(has(&page, "node_textfile_scrape_error 1") && has(&page, "good_metric{a=\"1\"} 1"), "{page}");
+    }
     daemon.hears("bad.prom");
+    let log = daemon.end();
+    for name in ["clash.prom", "node_load1", "bad.prom"] {
+        let told = log.iter().filter(|line| line.contains(name)).count();
+        assert_eq!(told, usize::from(name != "clash.prom"), "each change is told once: {log:#?}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod daemon;
 mod faults;
 mod fuse;
 mod golden;
+mod grammar;
 mod linked;
 mod scrape;
 mod stuck;
