@@ -1,7 +1,7 @@
 //! The child process that makes the calls which may never return.
 //!
 //! A `statfs(2)` on a dead network or FUSE filesystem sleeps where no signal reaches it, and the process that made it
-//! can't end before it does. So the daemon never makes one: it starts its own binary once more, as a child that holds no
+//! can't end before it does. So the daemon makes none that might: it starts its own binary once more, as a child that holds no
 //! socket and no handle of ours but the one to be asked over. A stuck filesystem costs one thread of the child.
 
 use super::calls::StatFs;
@@ -41,6 +41,8 @@ pub struct Mount {
     pub id: u64,
     /// Where it is mounted.
     pub path: Vec<u8>,
+    /// Whether it is of a type that answers at once, whatever its disk does.
+    pub never_sleeps: bool,
 }
 
 /// Answers that nobody has been given yet, and when the calls returned.
@@ -189,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_program_that_is_no_child_costs_only_the_answers() {
-        let mounts = [Arc::new(Mount { id: 1, path: b"/".to_vec() })];
+        let mounts = [Arc::new(Mount { id: 1, path: b"/".to_vec(), never_sleeps: false })];
         for program in ["/nonexistent", "/bin/true"] {
             let child = Child::new(program);
             for _ in 0..3 {
@@ -201,7 +203,8 @@ mod tests {
 
     #[test]
     fn a_program_that_never_answers_is_left_in_time() {
-        let mounts: Vec<_> = (0..1000).map(|id| Arc::new(Mount { id, path: vec![b'x'; 4000] })).collect();
+        let mounts: Vec<_> =
+            (0..1000).map(|id| Arc::new(Mount { id, path: vec![b'x'; 4000], never_sleeps: false })).collect();
         // It neither reads nor writes.
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("mute");
@@ -217,7 +220,7 @@ mod tests {
     #[test]
     fn paths_that_no_call_can_take_are_answered_here() {
         let child = Child::new("/bin/cat");
-        let mounts = [Mount { id: 1, path: Vec::new() }, Mount { id: 2, path: vec![b'x'; 5000] }].map(Arc::new);
+        let mounts = [Vec::new(), vec![b'x'; 5000]].map(|path| Arc::new(Mount { id: 1, path, never_sleeps: false }));
         let answers = child.statfs(&mounts, Duration::ZERO);
         assert!(matches!(answers[0], Err(Error::Absent { .. })), "{answers:?}");
         assert!(matches!(answers[1], Err(Error::Io { errno: Errno::NAMETOOLONG, .. })), "{answers:?}");

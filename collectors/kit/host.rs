@@ -1,7 +1,7 @@
 //! The only door to the machine. Each collector has one of its own: its buffer, its kept files.
 
 use super::machine::Permit;
-use super::{Error, Machine, Mount, Root, StatFs, Uname, parse};
+use super::{Error, Machine, Mount, Root, StatFs, Uname, parse, statfs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
@@ -239,20 +239,27 @@ impl Host {
     }
 
     /// A mount of the machine, whose path is below our view of the machine's root.
-    pub fn mount(&self, id: u64, path: &[u8]) -> Arc<Mount> {
+    pub fn mount(&self, id: u64, path: &[u8], never_sleeps: bool) -> Arc<Mount> {
         let root = if self.machine.replay.is_some() { b"" } else { self.root(Root::Rootfs).as_bytes() };
         let path = if path == b"/" && !root.is_empty() { b"" } else { path };
-        Arc::new(Mount { id, path: [root, path].concat() })
+        Arc::new(Mount { id, path: [root, path].concat(), never_sleeps })
     }
 
     /// Asks for the size of each filesystem, and takes no for an answer after `patience`.
     ///
-    /// The calls are made by the [`super::Child`]: one on a dead network filesystem may never return.
+    /// Calls that may sleep are made by the [`super::Child`]: one on a dead network filesystem may never return.
     pub fn statfs(&mut self, mounts: &[Arc<Mount>], patience: Duration) -> Vec<Result<StatFs, Error>> {
-        match &self.machine.replay {
-            Some(replay) => mounts.iter().map(|mount| replay.statfs(&String::from_utf8_lossy(&mount.path))).collect(),
-            None => self.machine.child.statfs(mounts, patience),
+        if let Some(replay) = &self.machine.replay {
+            return mounts.iter().map(|mount| replay.statfs(&String::from_utf8_lossy(&mount.path))).collect();
         }
+        let mut answers: Vec<Option<_>> = mounts.iter().map(|mount| statfs::at_once(mount)).collect();
+        let unanswered = mounts.iter().zip(&answers).filter(|(_, answer)| answer.is_none());
+        let asked: Vec<Arc<Mount>> = unanswered.map(|(mount, _)| Arc::clone(mount)).collect();
+        if !asked.is_empty() {
+            let free = answers.iter_mut().filter(|answer| answer.is_none());
+            free.zip(self.machine.child.statfs(&asked, patience)).for_each(|(place, answer)| *place = Some(answer));
+        }
+        answers.into_iter().flatten().collect()
     }
 
     /// Asks for the machine's name and kernel.

@@ -11,6 +11,7 @@ mod machine;
 mod options;
 pub mod parse;
 mod stamp;
+mod statfs;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -23,3 +24,4 @@ pub use host::{Host, KeptFile, Watched};
 pub use machine::{HANDLES_MAX, Machine, Root, Roots};
 pub use options::{Filter, Opt, OptKind, Options, span};
 pub use stamp::Stamp;
+pub use statfs::never_sleeps;

@@ -185,7 +185,7 @@ impl Filesystem {
                 minor: row.number.1.to_string(),
                 readonly: row.readonly,
             });
-            self.mounts.push(host.mount(row.id, &row.mount_point));
+            self.mounts.push(host.mount(row.id, &row.mount_point, row.never_sleeps));
         }
         if left_out {
             let why = format!("more than {SHOWN_MAX} filesystems to show");

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const BUSY: Duration = Duration::from_millis(1000);
 
 fn at(id: u64, path: &Path) -> Arc<Mount> {
-    Arc::new(Mount { id, path: path.as_os_str().as_bytes().to_vec() })
+    Arc::new(Mount { id, path: path.as_os_str().as_bytes().to_vec(), never_sleeps: false })
 }
 
 fn all(of: &[Fuse]) -> Vec<Arc<Mount>> {

@@ -4,6 +4,7 @@
 //! it that another one waits. A packet without requests is a nudge: the daemon has not heard for a while, so whoever
 //! works may be stuck, and the one that is woken by the nudge carries on. So nobody wakes anybody while all is well.
 
+use super::super::statfs::in_time;
 use super::super::{Clock, lock};
 use super::frame;
 use super::{PACKET_MAX, STUCK_MAX};
@@ -23,8 +24,6 @@ const WAITING_MAX: usize = 2;
 const STACK: usize = 64 << 10;
 /// Answers are sent when they are this long, or when nothing is left to do.
 const LONG: usize = 16 << 10;
-/// `ST_RDONLY`.
-const READONLY: i64 = 1;
 
 #[derive(Default)]
 struct Work {
@@ -66,7 +65,7 @@ fn labour(work: &Arc<Mutex<Work>>) {
                 (Ok(StatFs::default()), Duration::ZERO)
             } else {
                 drop(state);
-                let answer = (statfs(&path), Clock::Real.monotonic());
+                let answer = (in_time(&path), Clock::Real.monotonic());
                 state = lock(work);
                 answer
             };
@@ -99,17 +98,4 @@ fn send(state: &mut Work) {
         let _ = rustix::io::write(std::io::stdin().as_fd(), &state.answers);
         state.answers.clear();
     }
-}
-
-fn statfs(path: &[u8]) -> Result<StatFs, Errno> {
-    let stat = rustix::fs::statfs(path)?;
-    Ok(StatFs {
-        block_size: stat.f_bsize as u64,
-        blocks: stat.f_blocks,
-        blocks_free: stat.f_bfree,
-        blocks_available: stat.f_bavail,
-        files: stat.f_files,
-        files_free: stat.f_ffree,
-        readonly: stat.f_flags & READONLY != 0,
-    })
 }

@@ -1,6 +1,6 @@
 //! The table of mounts: which there are, and which of them a path leads to.
 
-use crate::kit::parse;
+use crate::kit::{never_sleeps, parse};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
@@ -19,6 +19,8 @@ pub(super) struct Row<'a> {
     pub(super) device: Cow<'a, [u8]>,
     /// Whether the mount is read-only, or the filesystem (which turns so by itself after errors).
     pub(super) readonly: bool,
+    /// Whether asking it can't take long.
+    pub(super) never_sleeps: bool,
 }
 
 /// The mounts that a path below `rootfs` leads to, each mount point once, in the order of the table. `malformed` is told
@@ -98,7 +100,9 @@ fn row(line: &[u8]) -> Option<Row<'_>> {
     fields.find(|field| *field == b"-")?;
     let (fs_type, device, own) = (decode(fields.next()?), decode(fields.next()?), fields.next()?);
     let readonly = [options, own].iter().any(|list| list.split(|byte| *byte == b',').any(|word| word == b"ro"));
-    mount_point.starts_with(b"/").then_some(Row { id, parent, number, mount_point, fs_type, device, readonly })
+    let never_sleeps = never_sleeps(&fs_type, own);
+    let row = Row { id, parent, number, mount_point, fs_type, device, readonly, never_sleeps };
+    row.mount_point.starts_with(b"/").then_some(row)
 }
 
 /// `a\040b`: blanks, line ends and backslashes are three octal digits.
@@ -138,6 +142,7 @@ mod tests {
             fs_type: b"fuse.x"[..].into(),
             device: b"a\\\tb"[..].into(),
             readonly: false,
+            never_sleeps: false,
         };
         assert_eq!(row(line), Some(expected));
         let bare = row(b"1 2 0:1 / / rw - tmpfs  ro").unwrap();
