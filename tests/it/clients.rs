@@ -10,7 +10,11 @@ fn two_hundred_half_open_and_fifty_slow_readers_delay_no_one() {
     // A page of some MiB: no socket takes it whole.
     let lines: String =
         (0..60_000).map(|n| format!("big_metric{{number=\"{n}\",padding=\"{:060}\"}} {n}\n", n)).collect();
-    std::fs::write(folder.path().join("big.prom"), lines).unwrap();
+    let big = folder.path().join("big.prom");
+    std::fs::write(&big, lines).unwrap();
+    // A file that was written just now is read again with each page, and that may take longer than a page waits.
+    let then = std::time::SystemTime::now() - Duration::from_secs(3600);
+    std::fs::File::options().write(true).open(&big).unwrap().set_modified(then).unwrap();
     // No limit: who is refused at once has nothing to read slowly.
     let directory = format!("--collector.textfile.directory={}", folder.path().display());
     let daemon = Daemon::start(&["--web.max-requests=0", &directory]);

@@ -74,7 +74,7 @@ fn a_network_namespace_dies_with_its_last_process_while_it_runs() {
     let unshared = Command::new("unshare").args(["--net", "--", "sleep", "600"]).spawn();
     let ip = |arguments: &[&str]| Command::new("ip").args(arguments).output().is_ok_and(|done| done.status.success());
     let (Ok(mut process), true) = (unshared, ip(&["link", "show"])) else {
-        return println!("skipped: unshare(1) and ip(8) as root are needed");
+        return crate::skipped("unshare(1) and ip(8) as root are needed");
     };
     std::thread::sleep(Duration::from_millis(200));
     let pid = process.id().to_string();
@@ -83,7 +83,7 @@ fn a_network_namespace_dies_with_its_last_process_while_it_runs() {
     if !paired {
         let _ = process.kill();
         let _ = process.wait();
-        return println!("skipped: no pair of virtual interfaces can be made here");
+        return crate::skipped("no pair of virtual interfaces can be made here");
     }
     let daemon = Daemon::start(&[]);
     let shown = |page: &str| page.contains(&format!("device=\"{marker}\""));

@@ -53,7 +53,7 @@ pub(crate) fn available() -> bool {
             Err(_) => "it needs the right to mount",
         }
     };
-    println!("skipped: {why}");
+    crate::skipped(why);
     false
 }
 

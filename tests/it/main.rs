@@ -11,3 +11,10 @@ mod linked;
 mod scrape;
 mod stuck;
 mod tidy;
+
+/// Says why a test can't be run on this machine, past the capture of what tests print.
+fn skipped(why: impl std::fmt::Display) {
+    use std::io::Write;
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    let _ = writeln!(std::io::stderr(), "test {test} skipped: {why}");
+}

@@ -20,7 +20,7 @@ fn the_page_is_exact_to_the_grammar() {
 #[test]
 fn promtool_finds_nothing_in_it_that_node_exporter_does_not_do_too() {
     if std::process::Command::new("promtool").arg("--version").output().is_err() {
-        return println!("skipped: promtool is not on this machine");
+        return crate::skipped("promtool is not on this machine");
     }
     let page = Daemon::start(&[]).get("/metrics");
     let ours = |line: &&str| line.contains("wholenode_") || line.contains("node_scrape_collector");

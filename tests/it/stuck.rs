@@ -224,6 +224,9 @@ fn a_child_that_is_silent_has_a_successor() {
     assert!(round(&child, &root)[0].is_ok());
     let first = child.id().unwrap();
     signal(first, rustix::process::Signal::STOP);
+    eventually("it has stopped", || process(first).0 == 'T');
+    // Its threads stop one after another.
+    std::thread::sleep(Duration::from_millis(50));
     assert!(matches!(round(&child, &root)[0], Err(Error::Other { .. })), "not the filesystem's fault");
     eventually("the successor answers", || round(&child, &root)[0].is_ok());
     assert_ne!(child.id(), Some(first));
