@@ -1,8 +1,11 @@
 //! Snapshot → bytes. Pure: what goes in decides what comes out.
 
+mod gzip;
+mod huffman;
 mod text;
 mod wire;
 
+pub use gzip::Gzip;
 pub use text::Text;
 
 /// The form of a page.

@@ -206,10 +206,8 @@ impl Job {
 
 /// The page as it goes out.
 fn finish(text: Vec<u8>, gzip: bool, compressor: &Gzip, state: &Arc<State>) -> Page {
-    if gzip
-        && text.len() >= WORTH_GZIP
-        && let Some(packed) = compressor.pack(&text)
-    {
+    if gzip && text.len() >= WORTH_GZIP {
+        let packed = compressor.pack(&text);
         state.gzip_from.fetch_add(text.len() as u64, Relaxed);
         state.gzip_to.fetch_add(packed.len() as u64, Relaxed);
         return Page { body: hold(packed, state), gzip: true };
