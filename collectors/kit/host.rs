@@ -34,13 +34,36 @@ pub struct Host {
 pub struct KeptFile {
     root: Root,
     path: String,
+    end: End,
     handle: Option<(OwnedFd, Permit)>,
+}
+
+/// What tells that a file was read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// A read that gives nothing. The kernel fills only part of the buffer rather than break a record of a list.
+    Nothing,
+    /// A read that gives less than was asked for: the file comes whole.
+    Short,
+}
+
+impl End {
+    /// An attribute of sysfs comes whole, and asking again would make the driver work again.
+    fn of(root: Root) -> Self {
+        if root == Root::Sys { End::Short } else { End::Nothing }
+    }
 }
 
 impl KeptFile {
     /// The file at `path` below `root`. Nothing is opened yet.
     pub fn new(root: Root, path: impl Into<String>) -> Self {
-        Self { root, path: path.into(), handle: None }
+        Self { root, path: path.into(), end: End::of(root), handle: None }
+    }
+
+    /// A file of procfs that is one record (the kernel's `single_open`) such as `stat` and `meminfo`: it is printed as a
+    /// whole before the first byte is given, so it takes one call and not two. A list such as `net/dev` is none.
+    pub fn single(path: impl Into<String>) -> Self {
+        Self { end: End::Short, ..Self::new(Root::Proc, path) }
     }
 
     fn is_of_the_whole_machine(&self) -> bool {
@@ -104,13 +127,13 @@ impl Host {
     pub fn read_kept(&mut self, file: &mut KeptFile) -> Result<&[u8], Error> {
         self.resolve(file.root, &file.path)?;
         if let Some((handle, _)) = &file.handle {
-            match fill(&mut self.buffer, handle, file.root) {
+            match fill(&mut self.buffer, handle, file.end) {
                 Ok(length) => return Ok(&self.buffer[..length]),
                 Err(_) => file.handle = None,
             }
         }
         let handle = self.open()?;
-        let length = fill(&mut self.buffer, &handle, file.root).map_err(|errno| self.error(errno))?;
+        let length = fill(&mut self.buffer, &handle, file.end).map_err(|errno| self.error(errno))?;
         if file.is_of_the_whole_machine()
             && is_kernel_tree(&handle)
             && let Some(permit) = self.machine.permit()
@@ -207,7 +230,7 @@ impl Host {
             return Err(Error::TooLarge { path: path.to_owned(), limit });
         }
         let changed = Duration::new(stat.st_mtime.try_into().unwrap_or(0), stat.st_mtime_nsec.try_into().unwrap_or(0));
-        let length = fill(&mut self.buffer, &file, Root::Proc).map_err(|errno| self.error(errno))?;
+        let length = fill(&mut self.buffer, &file, End::Nothing).map_err(|errno| self.error(errno))?;
         if length > limit {
             return Err(Error::TooLarge { path: path.to_owned(), limit });
         }
@@ -231,7 +254,7 @@ impl Host {
         // Opened anew: process 1 may have moved to another namespace.
         file.handle = None;
         let handle = self.open()?;
-        let length = fill(&mut self.buffer, &handle, Root::Proc).map_err(|errno| self.error(errno))?;
+        let length = fill(&mut self.buffer, &handle, End::Nothing).map_err(|errno| self.error(errno))?;
         if is_kernel_tree(&handle) {
             file.handle = Some(handle);
         }
@@ -315,7 +338,7 @@ impl Host {
     }
 
     fn read_from(&mut self, file: &OwnedFd, root: Root) -> Result<&[u8], Error> {
-        let length = fill(&mut self.buffer, file, root).map_err(|errno| self.error(errno))?;
+        let length = fill(&mut self.buffer, file, End::of(root)).map_err(|errno| self.error(errno))?;
         Ok(&self.buffer[..length])
     }
 
@@ -328,10 +351,7 @@ impl Host {
 }
 
 /// Reads a file from its beginning to its end.
-///
-/// A short read is no end: the kernel fills only part of the buffer rather than break a record. An attribute of sysfs is
-/// the exception: it comes whole, and asking again would make the driver work again.
-fn fill(buffer: &mut Vec<u8>, file: &OwnedFd, root: Root) -> Result<usize, Errno> {
+fn fill(buffer: &mut Vec<u8>, file: &OwnedFd, end: End) -> Result<usize, Errno> {
     let mut length = 0;
     loop {
         if buffer.len() - length < BUFFER_FIRST / 2 {
@@ -346,7 +366,7 @@ fn fill(buffer: &mut Vec<u8>, file: &OwnedFd, root: Root) -> Result<usize, Errno
             Err(Errno::INTR) => continue,
             Err(errno) => return Err(errno),
         }
-        if root == Root::Sys && length < buffer.len() {
+        if end == End::Short && length < buffer.len() {
             return Ok(length);
         }
     }

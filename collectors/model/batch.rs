@@ -1,9 +1,10 @@
 //! One collector's round, in columns.
 
-use super::labels::LabelName;
+use super::labels::{LabelName, identity};
 use super::{Distribution, Entity, Family, FamilyRef, Labels, Value};
 use crate::kit::Error;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How many points a batch takes unless its collector says otherwise.
@@ -37,7 +38,9 @@ pub struct Column {
 /// page is written family by family. A batch is cleared and filled again, so a steady round allocates next to nothing.
 #[derive(Debug, Default)]
 pub struct Batch {
-    labels: Labels,
+    labels: Arc<Labels>,
+    /// How many label sets this round has besides the machine's.
+    sets: usize,
     columns: Vec<Column>,
     index: HashMap<usize, usize>,
     cursor: usize,
@@ -57,9 +60,15 @@ impl Batch {
         Self { points_max, ..Self::default() }
     }
 
+    /// Expects the label sets of another round, which then cost next to nothing. For a batch that is empty.
+    pub fn expect(&mut self, last: &Batch) {
+        (self.labels, self.sets) = (Arc::clone(&last.labels), last.sets);
+        self.clear_labels();
+    }
+
     /// Empties the batch for the next round and keeps its memory.
     pub fn clear(&mut self) {
-        self.labels.clear();
+        self.clear_labels();
         // Families named at run time come and go; those that were not used in the last round go.
         let before = self.columns.len();
         self.columns.retain(|column| !column.samples.is_empty() || matches!(column.family, FamilyRef::Static(_)));
@@ -73,6 +82,15 @@ impl Batch {
         self.faults.clear();
         self.fault_counts.clear();
         (self.cursor, self.points, self.dropped, self.taken) = (0, 0, 0, Duration::ZERO);
+    }
+
+    /// The label sets stay for the next round, unless that was an unusually small one.
+    fn clear_labels(&mut self) {
+        const SETS_KEPT: usize = 256;
+        if self.labels.entities() > SETS_KEPT.max(2 * self.sets) {
+            self.labels = Arc::default();
+        }
+        self.sets = 0;
     }
 
     /// The entity without labels.
@@ -101,23 +119,35 @@ impl Batch {
     }
 
     /// The entity with labels whose names are known only at run time; the caller has checked that no name comes twice.
-    pub fn named<'a>(&mut self, labels: impl Iterator<Item = (&'a str, &'a str)>) -> Entity {
+    pub fn named<'a>(&mut self, labels: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Entity {
         self.intern(Entity::MACHINE, labels.map(|(name, value)| (LabelName::Text(name), value)), None)
     }
 
+    /// The entity with `parent`'s labels and these besides. Empty values are left out: they mean "no such label".
     fn intern<'a>(
         &mut self,
         parent: Entity,
-        labels: impl Iterator<Item = (LabelName<'a>, &'a str)>,
+        labels: impl Iterator<Item = (LabelName<'a>, &'a str)> + Clone,
         birth: Option<Duration>,
     ) -> Entity {
         // Once full, always full until the next round: what is put on this stand-in will be dropped.
-        if self.full() { Entity::MACHINE } else { self.labels.intern(parent, labels, birth) }
+        if self.full() {
+            return Entity::MACHINE;
+        }
+        let next = self.sets + 1;
+        if !self.labels.is(next, parent, labels.clone(), birth) {
+            let identity = identity(self.labels.identity(parent), labels.clone());
+            if let Some(known) = self.labels.find(identity, next) {
+                return known;
+            }
+            Arc::make_mut(&mut self.labels).push(next, parent, labels, (identity, birth));
+        }
+        self.sets = next;
+        Entity(next as u32)
     }
 
     fn full(&self) -> bool {
-        let (text, sets) = self.labels.size();
-        text > TEXT_MAX || sets > self.points_max + 1
+        self.sets > self.points_max || self.labels.text_until(Entity(self.sets as u32)) > TEXT_MAX
     }
 
     /// Puts one point: a static family, or a `&Arc<Family>` named at run time.
@@ -193,7 +223,7 @@ impl Batch {
         for column in &mut self.columns {
             column.samples.clear();
         }
-        self.labels.clear();
+        self.clear_labels();
         self.distributions.clear();
         self.points = 0;
         self.fault(error);
@@ -204,8 +234,8 @@ impl Batch {
         &self.columns
     }
 
-    /// The label sets.
-    pub fn labels(&self) -> &Labels {
+    /// The label sets: the same `Arc` as in the round before while none comes or goes.
+    pub fn labels(&self) -> &Arc<Labels> {
         &self.labels
     }
 
@@ -263,54 +293,4 @@ fn key(family: &Family) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Kind, gauge};
-    use super::*;
-
-    static A: Family = gauge("a", "A.", &[]);
-    static B: Family = gauge("b", "B.", &["x"]);
-
-    #[test]
-    fn points_land_in_their_family_whatever_the_order() {
-        let mut batch = Batch::new(10);
-        let shared = Family::at_run_time("c".into(), "C.".into(), Kind::Gauge);
-        for round in 0..2 {
-            batch.clear();
-            for x in ["1", "2"] {
-                let of = batch.entity(&["x"], [x]);
-                batch.put(&B, of, 1u64);
-                batch.put(&shared, of, 2u64);
-            }
-            batch.put(&A, batch.machine(), 3.5);
-            let names: Vec<_> = batch.columns().iter().map(|c| (c.family.name.as_ref(), c.samples.len())).collect();
-            assert_eq!(names, [("b", 2), ("c", 2), ("a", 1)], "round {round}");
-        }
-    }
-
-    #[test]
-    fn a_full_batch_drops_and_counts() {
-        let mut batch = Batch::new(1);
-        batch.put(&A, batch.machine(), 1u64);
-        batch.put(&A, batch.machine(), 2u64);
-        assert_eq!((batch.len(), batch.dropped()), (1, 1));
-    }
-
-    #[test]
-    fn families_of_run_time_that_are_no_longer_used_leave() {
-        let mut batch = Batch::new(10);
-        let shared = Family::at_run_time("c".into(), "C.".into(), Kind::Gauge);
-        batch.put(&shared, batch.machine(), 1u64);
-        batch.clear();
-        batch.clear();
-        assert!(batch.columns().is_empty());
-    }
-
-    #[test]
-    fn a_failed_round_keeps_only_its_faults() {
-        let mut batch = Batch::new(10);
-        batch.put(&A, batch.machine(), 1u64);
-        batch.fail(Error::malformed("f", 1, "a number"));
-        assert!(batch.is_empty());
-        assert_eq!(batch.fault_counts()["malformed"], 1);
-    }
-}
+mod tests;

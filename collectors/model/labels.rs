@@ -34,13 +34,18 @@ struct Pair {
 #[derive(Clone, Copy, Debug)]
 struct Set {
     parent: u32,
+    /// Where its pairs begin and end, and the text of all sets up to this one.
     pairs: (u32, u32),
+    text_end: u32,
     identity: u64,
     birth: Option<Duration>,
 }
 
 /// All label sets of a batch. Equal sets are one entity, so that a column can't hold a series twice unnoticed.
-#[derive(Debug)]
+///
+/// Rounds are much alike: a batch shares the sets of the round before and goes through them one by one, as long as each
+/// set that is asked for is the next one. So there may be sets behind those that the round used.
+#[derive(Clone, Debug)]
 pub struct Labels {
     text: String,
     pairs: Vec<Pair>,
@@ -50,39 +55,42 @@ pub struct Labels {
 
 impl Default for Labels {
     fn default() -> Self {
-        let mut labels = Self { text: String::new(), pairs: Vec::new(), sets: Vec::new(), known: HashMap::default() };
-        labels.clear();
-        labels
+        let machine = Set { parent: 0, pairs: (0, 0), text_end: 0, identity: 0, birth: None };
+        Self { text: String::new(), pairs: Vec::new(), sets: vec![machine], known: HashMap::from_iter([(0, 0)]) }
     }
 }
 
 impl Labels {
-    /// Forgets all sets but the machine's, keeping the memory, unless an unusually large round made it large.
-    pub(crate) fn clear(&mut self) {
-        const TEXT_KEPT: usize = 1 << 20;
-        self.text.clear();
-        self.text.shrink_to(TEXT_KEPT);
-        self.pairs.clear();
-        self.sets.clear();
-        self.known.clear();
-        self.sets.push(Set { parent: 0, pairs: (0, 0), identity: 0, birth: None });
-        self.known.insert(0, 0);
-    }
-
-    /// The entity with `parent`'s labels and these besides. Empty values are left out: they mean "no such label".
-    pub(crate) fn intern<'a>(
-        &mut self,
+    /// Whether the set at this place is `parent`'s labels and these besides.
+    pub(crate) fn is<'a>(
+        &self,
+        at: usize,
         parent: Entity,
         labels: impl Iterator<Item = (LabelName<'a>, &'a str)>,
         birth: Option<Duration>,
-    ) -> Entity {
-        let (text_mark, pair_mark) = (self.text.len(), self.pairs.len());
-        let mut identity = self.sets[parent.index()].identity;
-        for (name, value) in labels {
-            if value.is_empty() {
-                continue;
-            }
-            identity = identity.wrapping_add(pair_identity(name.as_str(), value));
+    ) -> bool {
+        self.sets.get(at).is_some_and(|set| set.parent == parent.0 && set.birth == birth)
+            && self
+                .own(Entity(at as u32))
+                .eq(labels.filter(|label| !label.1.is_empty()).map(|(name, value)| (name.as_str(), value)))
+    }
+
+    /// The set with this identity, if it is one of the first `used`.
+    pub(crate) fn find(&self, identity: u64, used: usize) -> Option<Entity> {
+        self.known.get(&identity).filter(|&&at| (at as usize) < used).map(|&at| Entity(at))
+    }
+
+    /// Forgets all but the first `used` sets, and adds one: `parent`'s labels and these besides.
+    pub(crate) fn push<'a>(
+        &mut self,
+        used: usize,
+        parent: Entity,
+        labels: impl Iterator<Item = (LabelName<'a>, &'a str)>,
+        (identity, birth): (u64, Option<Duration>),
+    ) {
+        self.forget(used);
+        let pair_mark = self.pairs.len() as u32;
+        for (name, value) in labels.filter(|label| !label.1.is_empty()) {
             let name = match name {
                 LabelName::Known(name) => Name::Known(name),
                 LabelName::Text(name) => self.append(name, Name::Text),
@@ -90,19 +98,21 @@ impl Labels {
             let value = self.append(value, |start, end| (start, end));
             self.pairs.push(Pair { name, value });
         }
-        let next = self.sets.len() as u32;
-        match self.known.entry(identity) {
-            std::collections::hash_map::Entry::Occupied(known) => {
-                self.text.truncate(text_mark);
-                self.pairs.truncate(pair_mark);
-                Entity(*known.get())
-            }
-            std::collections::hash_map::Entry::Vacant(free) => {
-                free.insert(next);
-                let pairs = (pair_mark as u32, self.pairs.len() as u32);
-                self.sets.push(Set { parent: parent.0, pairs, identity, birth });
-                Entity(next)
-            }
+        self.known.insert(identity, self.sets.len() as u32);
+        let (pairs, text_end) = ((pair_mark, self.pairs.len() as u32), self.text.len() as u32);
+        self.sets.push(Set { parent: parent.0, pairs, text_end, identity, birth });
+    }
+
+    fn forget(&mut self, used: usize) {
+        if used >= self.sets.len() {
+            return;
+        }
+        for set in self.sets.drain(used..) {
+            self.known.remove(&set.identity);
+        }
+        if let Some(last) = self.sets.last() {
+            self.pairs.truncate(last.pairs.1 as usize);
+            self.text.truncate(last.text_end as usize);
         }
     }
 
@@ -112,12 +122,12 @@ impl Labels {
         span(start, self.text.len() as u32)
     }
 
-    /// Bytes of label text and the number of sets so far.
-    pub(crate) fn size(&self) -> (usize, usize) {
-        (self.text.len(), self.sets.len())
+    /// Bytes of label text up to this entity.
+    pub(crate) fn text_until(&self, entity: Entity) -> usize {
+        self.sets[entity.index()].text_end as usize
     }
 
-    /// How many entities there are, the machine included.
+    /// How many entities there are, the machine included; perhaps some that no point is of.
     pub fn entities(&self) -> usize {
         self.sets.len()
     }
@@ -175,6 +185,12 @@ impl<'a> LabelName<'a> {
     }
 }
 
+/// The identity of `parent`'s labels and these besides.
+pub(crate) fn identity<'a>(parent: u64, labels: impl Iterator<Item = (LabelName<'a>, &'a str)>) -> u64 {
+    let labels = labels.filter(|label| !label.1.is_empty());
+    labels.fold(parent, |sum, (name, value)| sum.wrapping_add(pair_identity(name.as_str(), value)))
+}
+
 /// A keyed hash: container names are chosen by strangers, who must not be able to make two series look like one.
 fn pair_identity(name: &str, value: &str) -> u64 {
     static KEY: OnceLock<RandomState> = OnceLock::new();
@@ -201,32 +217,5 @@ impl Hasher for Identity {
 
     fn write_u64(&mut self, identity: u64) {
         self.0 = identity;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn set(labels: &mut Labels, parent: Entity, pairs: &[(&'static str, &str)]) -> Entity {
-        labels.intern(parent, pairs.iter().map(|(name, value)| (LabelName::Known(name), *value)), None)
-    }
-
-    #[test]
-    fn equal_sets_are_one_entity_whatever_their_order_or_parent() {
-        let mut labels = Labels::default();
-        let ab = set(&mut labels, Entity::MACHINE, &[("a", "1"), ("b", "2")]);
-        let ba = set(&mut labels, Entity::MACHINE, &[("b", "2"), ("a", "1")]);
-        let a = set(&mut labels, Entity::MACHINE, &[("a", "1")]);
-        let a_b = set(&mut labels, a, &[("b", "2")]);
-        assert_eq!((ab, ab), (ba, a_b));
-        assert_ne!(ab, a);
-        assert_eq!(labels.all(ab), [("a", "1"), ("b", "2")]);
-    }
-
-    #[test]
-    fn empty_values_are_no_labels() {
-        let mut labels = Labels::default();
-        assert_eq!(set(&mut labels, Entity::MACHINE, &[("a", "")]), Entity::MACHINE);
     }
 }

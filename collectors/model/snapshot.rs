@@ -1,7 +1,7 @@
 //! The newest batch of every collector, merged family by family.
 
 use super::labels::Identities;
-use super::{Batch, Family};
+use super::{Batch, Column, Family, FamilyRef};
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -42,41 +42,98 @@ pub struct Loss {
 #[derive(Debug, Default)]
 pub struct Snapshot {
     batches: Vec<Arc<Batch>>,
+    layout: Arc<Layout>,
+}
+
+/// Which columns a snapshot has, sorted and grouped: all of it but the points. From page to page it is mostly the same.
+#[derive(Debug, Default)]
+pub struct Layout {
+    /// The columns that are not empty, batch by batch. The families are held so that no other one gets their address.
+    columns: Vec<(usize, usize, FamilyRef)>,
     parts: Vec<Part>,
     groups: Vec<Group>,
     losses: Vec<Loss>,
 }
 
-impl Snapshot {
-    /// Merges the batches; the earlier one wins where two say the same.
-    pub fn new(batches: Vec<Arc<Batch>>) -> Self {
-        let mut columns: Vec<(usize, usize)> =
-            Vec::with_capacity(batches.iter().map(|batch| batch.columns().len()).sum());
-        for (batch, content) in batches.iter().enumerate() {
-            let filled = content.columns().iter().enumerate().filter(|(_, column)| !column.samples.is_empty());
-            columns.extend(filled.map(|(column, _)| (batch, column)));
-        }
-        let name = |(batch, column): (usize, usize)| &*batches[batch].columns()[column].family.name;
-        columns.sort_unstable_by(|&a, &b| name(a).cmp(name(b)).then(a.cmp(&b)));
+impl Layout {
+    /// Whether a snapshot of these batches is laid out like this: it has the same families, and still no series twice.
+    fn fits(&self, batches: &[Arc<Batch>]) -> bool {
+        let mut known = self.columns.iter();
+        let is_known = |(batch, column, content): (usize, usize, &Column)| {
+            known.next().is_some_and(|known| (known.0, known.1) == (batch, column) && known.2.is(&content.family))
+        };
+        let mut seen = Identities::default();
+        let mut is_unique = |group: &Group| {
+            let parts = &self.parts[group.parts.clone()];
+            seen.clear();
+            parts.iter().all(|part| repeated(&batches[part.batch], part.column, parts.len() > 1, &mut seen).is_empty())
+        };
+        self.losses.is_empty()
+            && filled(batches).all(is_known)
+            && known.next().is_none()
+            && self.groups.iter().all(&mut is_unique)
+    }
 
+    fn new(batches: &[Arc<Batch>]) -> Self {
+        let columns: Vec<_> = filled(batches).map(|(batch, at, column)| (batch, at, column.family.clone())).collect();
+        let mut sorted: Vec<_> = columns.iter().collect();
+        sorted.sort_unstable_by(|a, b| a.2.name.cmp(&b.2.name).then((a.0, a.1).cmp(&(b.0, b.1))));
         let mut merge = Merge {
-            batches: &batches,
+            batches,
             parts: Vec::with_capacity(columns.len()),
             groups: Vec::with_capacity(columns.len()),
             losses: Vec::new(),
             seen: Identities::default(),
         };
-        for same_name in columns.chunk_by(|&a, &b| name(a) == name(b)) {
+        for same_name in sorted.chunk_by(|a, b| a.2.name == b.2.name) {
             merge.group(same_name);
         }
         merge.drop_names_taken_by_distributions();
         let Merge { parts, groups, losses, .. } = merge;
-        Self { batches, parts, groups, losses }
+        Self { columns, parts, groups, losses }
+    }
+}
+
+/// The columns that are not empty, with the numbers of their batch and of themselves.
+fn filled(batches: &[Arc<Batch>]) -> impl Iterator<Item = (usize, usize, &Column)> {
+    let columns = |(batch, content)| {
+        let content: &Arc<Batch> = content;
+        content.columns().iter().enumerate().map(move |(at, column)| (batch, at, column))
+    };
+    batches.iter().enumerate().flat_map(columns).filter(|(_, _, column)| !column.samples.is_empty())
+}
+
+/// The samples of a column whose series is in `seen` already or comes twice. If nobody else has the family, and its
+/// entities come in rising order, there are none: equal ones have the same number.
+fn repeated(batch: &Batch, column: usize, is_shared: bool, seen: &mut Identities) -> Vec<u32> {
+    let samples = &batch.columns()[column].samples;
+    if !is_shared && samples.windows(2).all(|pair| pair[0].of < pair[1].of) {
+        return Vec::new();
+    }
+    let is_twice = |at: &usize| !seen.insert(batch.labels().identity(samples[*at].of));
+    (0..samples.len()).filter(is_twice).map(|at| at as u32).collect()
+}
+
+impl Snapshot {
+    /// Merges the batches; the earlier one wins where two say the same.
+    pub fn new(batches: Vec<Arc<Batch>>) -> Self {
+        Self::like(&Arc::default(), batches)
+    }
+
+    /// Merges the batches, which probably have the same families as the snapshot that was laid out like this.
+    pub fn like(last: &Arc<Layout>, batches: Vec<Arc<Batch>>) -> Self {
+        let layout = if last.fits(&batches) { Arc::clone(last) } else { Arc::new(Layout::new(&batches)) };
+        Self { batches, layout }
+    }
+
+    /// How it is laid out: the same `Arc` as the one before while no family comes or goes.
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
     }
 
     /// The families, sorted by name.
     pub fn groups(&self) -> &[Group] {
-        &self.groups
+        &self.layout.groups
     }
 
     /// The batches, by their number.
@@ -86,17 +143,17 @@ impl Snapshot {
 
     /// What was left out.
     pub fn losses(&self) -> &[Loss] {
-        &self.losses
+        &self.layout.losses
     }
 
     /// Where the points of a group are. The first part's family speaks for all.
     pub fn parts(&self, group: &Group) -> &[Part] {
-        &self.parts[group.parts.clone()]
+        &self.layout.parts[group.parts.clone()]
     }
 
     /// The family of a group.
     pub fn family(&self, group: &Group) -> &Family {
-        let first = &self.parts[group.parts.start];
+        let first = &self.layout.parts[group.parts.start];
         &self.batches[first.batch].columns()[first.column].family
     }
 }
@@ -120,24 +177,17 @@ impl Merge<'_> {
         self.losses.push(Loss { batch, family, why, points: points as u64 });
     }
 
-    fn group(&mut self, same_name: &[(usize, usize)]) {
-        let kind = self.family(same_name[0]).kind;
+    fn group(&mut self, same_name: &[&(usize, usize, FamilyRef)]) {
         let start = self.parts.len();
         self.seen.clear();
-        for &(batch, column) in same_name {
-            let content = &self.batches[batch];
-            let samples = &content.columns()[column].samples;
-            if content.columns()[column].family.kind != kind {
-                self.lose((batch, column), "contradicts the family's type", samples.len());
+        for &(batch, column, family) in same_name {
+            let (batch, column) = (*batch, *column);
+            if family.kind != same_name[0].2.kind {
+                let points = self.batches[batch].columns()[column].samples.len();
+                self.lose((batch, column), "contradicts the family's type", points);
                 continue;
             }
-            // Entities are numbered in the order they come, and equal ones are the same: rising numbers are no duplicates.
-            let rising = samples.windows(2).all(|pair| pair[0].of < pair[1].of);
-            let mut skip = Vec::new();
-            if same_name.len() > 1 || !rising {
-                let twice = |at: &usize| !self.seen.insert(content.labels().identity(samples[*at].of));
-                skip = (0..samples.len()).filter(twice).map(|at| at as u32).collect();
-            }
+            let skip = repeated(&self.batches[batch], column, same_name.len() > 1, &mut self.seen);
             if !skip.is_empty() {
                 self.lose((batch, column), "repeats a series", skip.len());
             }
@@ -223,7 +273,25 @@ mod tests {
             b.put(&A, b.machine(), 1u64);
             b.put(&A, b.machine(), 2u64);
         });
-        assert_eq!(Snapshot::new(vec![twice]).parts[0].skip, [1]);
+        assert_eq!(Snapshot::new(vec![twice]).layout.parts[0].skip, [1]);
+    }
+
+    #[test]
+    fn a_layout_lasts_while_no_family_comes_or_goes_and_no_series_is_put_twice() {
+        let one = || batch(point(&A, "1"));
+        let first = Snapshot::new(vec![one(), batch(point(&A, "2"))]);
+        let like = |batches| Snapshot::like(first.layout(), batches);
+        let is_same = |batches| Arc::ptr_eq(first.layout(), like(batches).layout());
+        assert!(is_same(vec![one(), batch(point(&A, "3"))]));
+        assert!(!is_same(vec![one(), batch(point(&A_COUNTER, "2"))]));
+        assert!(!is_same(vec![one()]));
+        assert!(!is_same(vec![one(), one()]));
+        assert_eq!(like(vec![one(), one()]).losses()[0].why, "repeats a series");
+        let longer = |b: &mut Batch| {
+            point(&A, "2")(b);
+            b.put(&A_COUNT, b.machine(), 1u64);
+        };
+        assert_eq!(like(vec![one(), batch(longer)]).groups().len(), 2);
     }
 
     #[test]

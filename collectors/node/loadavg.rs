@@ -1,6 +1,6 @@
 //! `/proc/loadavg`: how many tasks want a CPU.
 
-use crate::kit::{Error, Host, KeptFile, Options, Root, parse};
+use crate::kit::{Error, Host, KeptFile, Options, parse};
 use crate::model::{Batch, Family, gauge};
 use crate::{Collector, Group, Spec};
 
@@ -15,7 +15,7 @@ pub static SPEC: Spec =
 struct Loadavg(KeptFile);
 
 fn open(_: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
-    Ok(Some(Box::new(Loadavg(KeptFile::new(Root::Proc, "loadavg")))))
+    Ok(Some(Box::new(Loadavg(KeptFile::single("loadavg")))))
 }
 
 impl Collector for Loadavg {

@@ -3,7 +3,7 @@
 //! The kernel names the families; each release adds some. Names in the file's order are remembered with their families,
 //! so that a round looks for none and makes none.
 
-use crate::kit::{Error, Host, KeptFile, Options, Root, parse};
+use crate::kit::{Error, Host, KeptFile, Options, parse};
 use crate::model::{Batch, Family, Kind};
 use crate::{Collector, Group, RunTime, Spec};
 use std::sync::Arc;
@@ -44,7 +44,7 @@ struct Field {
 }
 
 fn open(_: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
-    Ok(Some(Box::new(Meminfo { file: KeptFile::new(Root::Proc, "meminfo"), fields: Vec::new() })))
+    Ok(Some(Box::new(Meminfo { file: KeptFile::single("meminfo"), fields: Vec::new() })))
 }
 
 impl Collector for Meminfo {
@@ -172,7 +172,7 @@ mod tests {
     fn a_round_like_the_last_makes_no_families() {
         let tree = Tree::new(&[("proc/meminfo", "A: 1\nB: 2\n")]);
         let mut host = tree.host();
-        let mut meminfo = Meminfo { file: KeptFile::new(Root::Proc, "meminfo"), fields: Vec::new() };
+        let mut meminfo = Meminfo { file: KeptFile::single("meminfo"), fields: Vec::new() };
         let mut out = Batch::new(10);
         meminfo.collect(&mut host, &mut out).unwrap();
         let first: Vec<_> = meminfo.fields.iter().map(|field| Arc::as_ptr(&field.family)).collect();

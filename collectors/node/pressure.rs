@@ -60,7 +60,7 @@ fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Erro
         match host.read(Root::Proc, path) {
             Err(error) if is_not_offered(&error) => {}
             // A file that fails otherwise is there: each round will tell.
-            _ => return Ok(Some(Box::new(Pressure(RESOURCES.map(|(path, _)| KeptFile::new(Root::Proc, path)))))),
+            _ => return Ok(Some(Box::new(Pressure(RESOURCES.map(|(path, _)| KeptFile::single(path)))))),
         }
     }
     Ok(None)

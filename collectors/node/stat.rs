@@ -2,7 +2,7 @@
 //!
 //! The line `intr` names every interrupt of the machine and is by far the longest; only its sum is read.
 
-use crate::kit::{Error, Host, KeptFile, Opt, OptKind, Options, Root, parse};
+use crate::kit::{Error, Host, KeptFile, Opt, OptKind, Options, parse};
 use crate::model::{Batch, Family, counter, gauge};
 use crate::{Collector, Group, Spec};
 
@@ -43,7 +43,7 @@ struct Stat {
 }
 
 fn open(_: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
-    Ok(Some(Box::new(Stat { file: KeptFile::new(Root::Proc, "stat"), softirq: options.flag("softirq") })))
+    Ok(Some(Box::new(Stat { file: KeptFile::single("stat"), softirq: options.flag("softirq") })))
 }
 
 impl Collector for Stat {

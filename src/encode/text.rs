@@ -1,24 +1,30 @@
 //! Snapshot → Prometheus text 0.0.4 or OpenMetrics 1.0.
 
 use super::{Format, wire};
-use collectors::model::{Batch, Distribution, Entity, Family, Group, Kind, Snapshot, Value};
+use collectors::model::{Distribution, Entity, Family, Group, Kind, Labels, Layout, Snapshot, Value};
+use std::sync::Arc;
 
-/// Writes pages. Kept from page to page for its memory.
+/// Writes pages. Kept from page to page for its memory, and for what is the same on the next page.
 #[derive(Debug, Default)]
 pub struct Text {
-    blocks: Blocks,
+    heads: Heads,
+    /// The label blocks of each batch.
+    blocks: Vec<Blocks>,
 }
 
 impl Text {
     /// Appends the page of a snapshot: the families that `keep` keeps, sorted by name.
     pub fn encode(&mut self, snapshot: &Snapshot, format: Format, keep: impl Fn(&Family) -> bool, out: &mut Vec<u8>) {
-        self.blocks.clear(snapshot);
-        for group in snapshot.groups() {
+        self.heads.prepare(snapshot, format);
+        self.blocks.resize_with(snapshot.batches().len(), Blocks::default);
+        for (blocks, batch) in self.blocks.iter_mut().zip(snapshot.batches()) {
+            blocks.prepare(batch.labels());
+        }
+        for (at, group) in snapshot.groups().iter().enumerate() {
             let family = snapshot.family(group);
             if keep(family) {
-                let name = Name::of(family, format, snapshot);
-                name.head(family, out);
-                self.lines(snapshot, group, &name, out);
+                out.extend_from_slice(self.heads.of(at));
+                self.lines(snapshot, group, &Name { sample: &family.name, kind: family.kind, format }, out);
             }
         }
         if format == Format::OpenMetrics {
@@ -34,7 +40,7 @@ impl Text {
                 if skip.next_if(|&&skipped| skipped as usize == at).is_some() {
                     continue;
                 }
-                let block = self.blocks.of(part.batch, batch, sample.of);
+                let block = self.blocks[part.batch].of(sample.of);
                 match sample.value {
                     Value::Distribution(at) => {
                         if let Some(distribution) = batch.distribution(at) {
@@ -53,52 +59,84 @@ impl Text {
     }
 }
 
-/// How a family is called on this page.
-struct Name<'a> {
-    /// On the HELP and TYPE lines.
-    family: &'a str,
-    /// On the sample lines.
-    sample: &'a str,
-    kind: Kind,
-    word: &'static str,
-    format: Format,
+/// The HELP and TYPE lines of a page. They are written once and copied while the same families are there.
+#[derive(Debug, Default)]
+struct Heads {
+    of: Option<(Arc<Layout>, Format)>,
+    bytes: Vec<u8>,
+    /// For each group, where its lines end.
+    ends: Vec<usize>,
 }
 
-impl<'a> Name<'a> {
-    fn of(family: &'a Family, format: Format, snapshot: &Snapshot) -> Self {
-        let full: &str = &family.name;
-        let (name, word) = match (format, family.kind) {
-            (_, Kind::Gauge) => (full, "gauge"),
-            (_, Kind::Histogram) => (full, "histogram"),
-            (_, Kind::Summary) => (full, "summary"),
-            (Format::Text, Kind::Counter) => (full, "counter"),
-            (Format::Text, Kind::Untyped) => (full, "untyped"),
-            // OpenMetrics writes `_total` on samples only, and knows no counter without it. Where the bare name is
-            // another family's, the two would become one.
-            (Format::OpenMetrics, Kind::Counter) => match full.strip_suffix("_total") {
-                Some(bare) if !has_family(snapshot, bare) => (bare, "counter"),
-                _ => (full, "unknown"),
-            },
-            (Format::OpenMetrics, Kind::Untyped) => (full, "unknown"),
-        };
-        Self { family: name, sample: full, kind: family.kind, word, format }
+impl Heads {
+    fn prepare(&mut self, snapshot: &Snapshot, format: Format) {
+        let is_same = |of: &(Arc<Layout>, Format)| Arc::ptr_eq(&of.0, snapshot.layout()) && of.1 == format;
+        if self.of.as_ref().is_some_and(is_same) {
+            return;
+        }
+        self.of = Some((Arc::clone(snapshot.layout()), format));
+        self.bytes.clear();
+        self.ends.clear();
+        for group in snapshot.groups() {
+            self.write(snapshot.family(group), format, snapshot);
+            self.ends.push(self.bytes.len());
+        }
     }
 
-    fn head(&self, family: &Family, out: &mut Vec<u8>) {
+    fn of(&self, group: usize) -> &[u8] {
+        let start = group.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start..self.ends[group]]
+    }
+
+    fn write(&mut self, family: &Family, format: Format, snapshot: &Snapshot) {
+        let (name, word) = called(family, format, snapshot);
+        let out = &mut self.bytes;
         if !family.help.is_empty() {
             out.extend_from_slice(b"# HELP ");
-            out.extend_from_slice(self.family.as_bytes());
+            out.extend_from_slice(name.as_bytes());
             out.push(b' ');
-            wire::help(out, &family.help, self.format == Format::OpenMetrics);
+            wire::help(out, &family.help, format == Format::OpenMetrics);
             out.push(b'\n');
         }
         out.extend_from_slice(b"# TYPE ");
-        out.extend_from_slice(self.family.as_bytes());
+        out.extend_from_slice(name.as_bytes());
         out.push(b' ');
-        out.extend_from_slice(self.word.as_bytes());
+        out.extend_from_slice(word.as_bytes());
         out.push(b'\n');
     }
+}
 
+/// The name and the type of a family on its HELP and TYPE lines.
+fn called<'a>(family: &'a Family, format: Format, snapshot: &Snapshot) -> (&'a str, &'static str) {
+    let full: &str = &family.name;
+    match (format, family.kind) {
+        (_, Kind::Gauge) => (full, "gauge"),
+        (_, Kind::Histogram) => (full, "histogram"),
+        (_, Kind::Summary) => (full, "summary"),
+        (Format::Text, Kind::Counter) => (full, "counter"),
+        (Format::Text, Kind::Untyped) => (full, "untyped"),
+        // OpenMetrics writes `_total` on samples only, and knows no counter without it. Where the bare name is
+        // another family's, the two would become one.
+        (Format::OpenMetrics, Kind::Counter) => match full.strip_suffix("_total") {
+            Some(bare) if !has_family(snapshot, bare) => (bare, "counter"),
+            _ => (full, "unknown"),
+        },
+        (Format::OpenMetrics, Kind::Untyped) => (full, "unknown"),
+    }
+}
+
+fn has_family(snapshot: &Snapshot, name: &str) -> bool {
+    snapshot.groups().binary_search_by(|group| snapshot.family(group).name.as_ref().cmp(name)).is_ok()
+}
+
+/// How the lines of a family begin.
+struct Name<'a> {
+    sample: &'a str,
+    kind: Kind,
+    format: Format,
+}
+
+impl Name<'_> {
     fn distribution(&self, block: Block<'_>, distribution: &Distribution, out: &mut Vec<u8>) {
         let (suffix, label): (&[u8], &[u8]) =
             if self.kind == Kind::Histogram { (b"_bucket", b"le=\"") } else { (b"", b"quantile=\"") };
@@ -124,46 +162,45 @@ impl<'a> Name<'a> {
     }
 }
 
-fn has_family(snapshot: &Snapshot, name: &str) -> bool {
-    snapshot.groups().binary_search_by(|group| snapshot.family(group).name.as_ref().cmp(name)).is_ok()
-}
-
-/// The label blocks of a page: each is rendered once and copied for every point of its entity.
+/// The label blocks of a batch: each is rendered once, and copied for every point of its entity while the batch has the
+/// same label sets.
 #[derive(Debug, Default)]
 struct Blocks {
+    labels: Arc<Labels>,
     bytes: Vec<u8>,
-    /// For each batch, where the labels of each entity begin and end; the brace before and the brace and blank behind
-    /// them are in the bytes too.
-    spans: Vec<Vec<Option<(usize, usize)>>>,
+    /// Where the labels of each entity begin and end; the brace before and the brace and blank behind them are in the
+    /// bytes too, so nothing ends at 0.
+    spans: Vec<(usize, usize)>,
 }
 
 impl Blocks {
-    fn clear(&mut self, snapshot: &Snapshot) {
-        self.bytes.clear();
-        self.spans.resize_with(snapshot.batches().len(), Vec::new);
-        for (spans, batch) in self.spans.iter_mut().zip(snapshot.batches()) {
-            spans.clear();
-            spans.resize(batch.labels().entities(), None);
+    fn prepare(&mut self, labels: &Arc<Labels>) {
+        if !Arc::ptr_eq(&self.labels, labels) {
+            self.labels = Arc::clone(labels);
+            self.bytes.clear();
+            self.spans.clear();
+            self.spans.resize(labels.entities(), (0, 0));
         }
     }
 
-    fn of(&mut self, at: usize, batch: &Batch, of: Entity) -> Block<'_> {
-        let (start, end) = self.spans[at][of.index()].unwrap_or_else(|| self.render(at, batch, of));
+    fn of(&mut self, of: Entity) -> Block<'_> {
+        let (start, end) = self.render(of);
         Block { bytes: &self.bytes[start - 1..end + 2], is_bare: start == end }
     }
 
-    fn render(&mut self, at: usize, batch: &Batch, of: Entity) -> (usize, usize) {
-        if let Some(span) = self.spans[at][of.index()] {
-            return span;
+    fn render(&mut self, of: Entity) -> (usize, usize) {
+        if let (start, end @ 1..) = self.spans[of.index()] {
+            return (start, end);
         }
-        let inherited = match batch.labels().parent(of) {
+        let labels = Arc::clone(&self.labels);
+        let inherited = match labels.parent(of) {
             parent if parent == of => (0, 0),
-            parent => self.render(at, batch, parent),
+            parent => self.render(parent),
         };
         self.bytes.push(b'{');
         let start = self.bytes.len();
         self.bytes.extend_from_within(inherited.0..inherited.1);
-        for (name, value) in batch.labels().own(of) {
+        for (name, value) in labels.own(of) {
             if self.bytes.len() > start {
                 self.bytes.push(b',');
             }
@@ -174,7 +211,7 @@ impl Blocks {
         }
         let end = self.bytes.len();
         self.bytes.extend_from_slice(b"} ");
-        self.spans[at][of.index()] = Some((start, end));
+        self.spans[of.index()] = (start, end);
         (start, end)
     }
 }
@@ -204,9 +241,8 @@ impl<'a> Block<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use collectors::model::{counter, gauge, untyped};
+    use collectors::model::{Batch, counter, gauge, untyped};
     use std::borrow::Cow;
-    use std::sync::Arc;
 
     static UP: Family = gauge("up", "Is it \"up\"?\nYes.", &[]);
     static BYTES: Family = counter("bytes_total", "Bytes.", &["device", "way"]);
@@ -297,6 +333,26 @@ up 1
             let mut out = Vec::new();
             text.encode(&snapshot, Format::Text, |family| family.name == "up", &mut out);
             assert_eq!(out, b"# HELP up Is it \"up\"?\\nYes.\n# TYPE up gauge\nup 1\n");
+        }
+    }
+
+    #[test]
+    fn a_writer_used_again_keeps_nothing_that_has_changed() {
+        let page = |text: &mut Text, layout: &mut Arc<Layout>, device: &str, format| {
+            let mut batch = Batch::new(10);
+            let of = batch.entity(&["device"], [device]);
+            batch.put(&BYTES, of, 1u64);
+            let snapshot = Snapshot::like(layout, vec![Arc::new(batch)]);
+            *layout = Arc::clone(snapshot.layout());
+            let mut out = Vec::new();
+            text.encode(&snapshot, format, |_| true, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let (mut text, mut layout) = Default::default();
+        for (device, format) in [("a", Format::Text), ("b", Format::Text), ("b", Format::OpenMetrics)] {
+            let again = page(&mut text, &mut layout, device, format);
+            assert_eq!(again, page(&mut Text::default(), &mut Arc::default(), device, format));
+            assert!(again.contains(&format!("{{device=\"{device}\"}} 1\n")));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::slot::{Ended, Outcome, Phase, Slot};
 use collectors::kit::{Machine, lock};
-use collectors::model::{Batch, Family, Loss, POINTS_MAX, Snapshot, counter, gauge};
+use collectors::model::{Batch, Family, Layout, Loss, POINTS_MAX, Snapshot, counter, gauge};
 use collectors::{Pace, Spec};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -84,6 +84,8 @@ pub(super) struct Own {
     pub(super) instruments: Instruments,
     pub(super) extra: OnceLock<Extra>,
     spare: Mutex<Option<Arc<Batch>>>,
+    /// How the last page was laid out.
+    layout: Mutex<Arc<Layout>>,
     told: Mutex<HashSet<String>>,
 }
 
@@ -95,7 +97,13 @@ impl std::fmt::Debug for Own {
 
 impl Own {
     pub(super) fn new(instruments: Instruments) -> Self {
-        Self { instruments, extra: OnceLock::new(), spare: Mutex::default(), told: Mutex::default() }
+        Self {
+            instruments,
+            extra: OnceLock::new(),
+            spare: Mutex::default(),
+            layout: Mutex::default(),
+            told: Mutex::default(),
+        }
     }
 
     /// Merges the collectors' batches with the engine's own.
@@ -105,7 +113,10 @@ impl Own {
         let first = all.len();
         all.extend(batches);
         *lock(&self.spare) = Some(own);
-        let snapshot = Snapshot::new(all);
+        let mut layout = lock(&self.layout);
+        let snapshot = Snapshot::like(&layout, all);
+        *layout = Arc::clone(snapshot.layout());
+        drop(layout);
         if snapshot.losses().is_empty() {
             return snapshot;
         }

@@ -190,6 +190,9 @@ impl Slot {
         }
         let mut batch = self.spare.take().and_then(Arc::into_inner).unwrap_or_else(|| Batch::new(self.spec.points_max));
         batch.clear();
+        if let Some(latest) = &self.latest {
+            batch.expect(&latest.batch);
+        }
         self.phase = Phase::Running { since: now, lost: false };
         Some(Job { spec: self.spec, seat, batch, started: now })
     }

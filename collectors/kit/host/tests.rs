@@ -48,7 +48,7 @@ fn large_files_come_whole_and_endless_ones_are_refused() {
     assert_eq!(host.read(Root::Proc, "large").unwrap(), text);
     assert!(matches!(host.read_regular("/dev/zero", 10), Err(Error::Other { .. })));
     let file = rustix::fs::open("/dev/zero", OFlags::RDONLY, Mode::empty()).unwrap();
-    assert_eq!(fill(&mut Vec::new(), &file, Root::Proc), Err(Errno::FBIG));
+    assert_eq!(fill(&mut Vec::new(), &file, End::Nothing), Err(Errno::FBIG));
 }
 
 #[test]
@@ -57,4 +57,14 @@ fn a_pipe_among_the_files_of_the_operator_does_not_block() {
     let pipe = folder.path().join("a.prom");
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
     assert!(live().read_regular(pipe.to_str().unwrap(), 10).is_err());
+}
+
+#[test]
+fn a_file_of_one_record_comes_whole() {
+    let mut host = live();
+    let mut file = KeptFile::single("stat");
+    for _ in 0..2 {
+        let text = host.read_kept(&mut file).unwrap();
+        assert!(text.starts_with(b"cpu ") && parse::lines(text).last().unwrap().starts_with(b"softirq "));
+    }
 }

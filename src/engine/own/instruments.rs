@@ -10,6 +10,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex};
 
 static BUILD: model::Family = gauge("wholenode_build_info", "The version that is running; always 1.", &["version"]);
@@ -57,8 +59,10 @@ pub struct Instruments {
     panics: Family<OfCollector, Counter>,
     overruns: Family<OfCollector, Counter>,
     reloads: Family<OfResult, Counter>,
-    /// The text as it was last, and the batch that it made: while nothing happens, both stay.
-    last: Mutex<(String, Arc<Batch>)>,
+    /// Grows with every count.
+    changes: AtomicU64,
+    /// The batch as it was last, and after how many changes: while nothing happens, it stays.
+    last: Mutex<Option<(u64, Arc<Batch>)>>,
 }
 
 impl Instruments {
@@ -71,6 +75,7 @@ impl Instruments {
             panics: Family::default(),
             overruns: Family::default(),
             reloads: Family::default(),
+            changes: AtomicU64::new(0),
             last: Mutex::default(),
         };
         let registry = &mut instruments.registry;
@@ -85,40 +90,56 @@ impl Instruments {
 
     pub(in crate::engine) fn faults(&self, collector: &'static str, reason: &'static str, count: u64) {
         self.read_errors.get_or_create(&OfReason { collector, reason }).inc_by(count);
+        self.changed();
     }
 
     pub(in crate::engine) fn dropped(&self, collector: &'static str, reason: &'static str, points: u64) {
         self.dropped_points.get_or_create(&OfReason { collector, reason }).inc_by(points);
+        self.changed();
     }
 
     pub(in crate::engine) fn panicked(&self, collector: &'static str) {
         self.panics.get_or_create(&OfCollector { collector }).inc();
+        self.changed();
     }
 
     pub(in crate::engine) fn overrun(&self, collector: &'static str) {
         self.overruns.get_or_create(&OfCollector { collector }).inc();
+        self.changed();
     }
 
     /// Counts a reload, and whether the configuration was taken.
     pub fn reloaded(&self, taken: bool) {
         self.reloads.get_or_create(&OfResult { result: if taken { "taken" } else { "refused" } }).inc();
+        self.changed();
+    }
+
+    /// Said after each count: the next page makes a new batch, which has it.
+    fn changed(&self) {
+        self.changes.fetch_add(1, Release);
     }
 
     /// The counters as points.
     pub(in crate::engine) fn batch(&self) -> Arc<Batch> {
         let mut last = lock(&self.last);
-        let mut text = String::with_capacity(last.0.len());
-        if encode(&mut text, &self.registry).is_ok() && text != last.0 {
-            let mut batch = Batch::new(POINTS_MAX);
+        let changes = self.changes.load(Acquire);
+        match &*last {
+            Some((then, batch)) if *then == changes => Arc::clone(batch),
+            _ => Arc::clone(&last.insert((changes, Arc::new(self.points()))).1),
+        }
+    }
+
+    fn points(&self) -> Batch {
+        let (mut text, mut batch) = (String::new(), Batch::new(POINTS_MAX));
+        if encode(&mut text, &self.registry).is_ok() {
             match exposition::parse(text.as_bytes(), Dialect::OpenMetrics) {
                 Ok(document) => document.put(&mut batch),
                 Err(wrong) => {
                     tracing::error!(line = wrong.line, expected = wrong.expected, "own counters are not readable")
                 }
             }
-            *last = (text, Arc::new(batch));
         }
-        Arc::clone(&last.1)
+        batch
     }
 }
 
