@@ -105,8 +105,8 @@ pub(super) fn site_at(settings: Settings, more: &[Listen]) -> Site {
     let (stop, stopped) = oneshot::channel::<()>();
     let (served, counted) = (Arc::clone(&pages), Arc::clone(&state));
     let thread = thread::spawn(move || {
-        let runtime = runtime(&settings).unwrap();
-        let took = runtime.block_on(async {
+        let runtime = runtime().unwrap();
+        runtime.block_on(async {
             let mut asked = Instant::now();
             let stop = async {
                 if stopped.await.is_err() {
@@ -116,9 +116,7 @@ pub(super) fn site_at(settings: Settings, more: &[Listen]) -> Site {
             };
             run(settings, Arc::new(served), bound, counted, stop).await.unwrap();
             asked.elapsed()
-        });
-        runtime.shutdown_background();
-        took
+        })
     });
     Site { address, pages, state, stop: Some(stop), thread: Some(thread) }
 }
