@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 const WORTH_GZIP: usize = 1024;
 /// How often it is looked whether a page makes headway.
 const GLANCE: Duration = Duration::from_millis(10);
-/// Pages in the making where the operator set no limit; more wait for a thread.
+/// Threads that make pages, those included that are held up; what is too much waits for one.
 const THREADS_MAX: usize = 64;
 /// How many finished pages are kept for the next one who asks.
 const KEPT_MAX: usize = 16;
@@ -78,7 +78,6 @@ impl Share {
         state: Arc<State>,
         conns: Arc<Conns>,
     ) -> io::Result<Self> {
-        let threads = if settings.max_requests == 0 { THREADS_MAX } else { settings.max_requests.min(THREADS_MAX) };
         Ok(Share {
             pages,
             state,
@@ -88,7 +87,7 @@ impl Share {
             join: settings.limits.join.max(settings.max_age),
             entries: Mutex::default(),
             gzip: Gzip::default(),
-            threads: Threads::new(threads),
+            threads: Threads::new(THREADS_MAX),
             alarm: Alarm::new(GLANCE)?,
             runtime: Handle::current(),
         })
