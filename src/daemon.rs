@@ -51,8 +51,8 @@ pub fn serve(written: &Written, config: Config) -> Result<(), String> {
     let figures = Arc::clone(&state);
     engine.extend(Box::new(move |out| put_figures(&figures, out)));
     let settings = settings(&config);
-    let runtime = serve::runtime(&settings).map_err(|error| format!("the event loop could not start: {error}"))?;
-    let served = runtime.block_on(async {
+    let runtime = serve::runtime().map_err(|error| format!("the event loop could not start: {error}"))?;
+    runtime.block_on(async {
         let hear = |kind| signal(kind).map_err(|error| format!("signals could not be heard: {error}"));
         let (mut term, mut int) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
         let reloads = Reloads { written: written.clone(), current: config.clone(), engine, source: source.clone() };
@@ -64,10 +64,7 @@ pub fn serve(written: &Written, config: Config) -> Result<(), String> {
         };
         let ended = serve::run(settings, Arc::new(source), bound, state, stop).await;
         ended.map_err(|error| format!("the server could not start: {error}"))
-    });
-    // Threads that hang in a collector are not waited for.
-    runtime.shutdown_background();
-    served
+    })
 }
 
 /// The page of one group, or of all, made once.

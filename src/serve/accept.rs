@@ -23,25 +23,20 @@ use tokio::time::{sleep, timeout};
 
 /// Header lines a request may have.
 const HEADERS_MAX: usize = 64;
-/// Pages in the making where the operator set no limit; more wait for a thread.
-const THREADS_MAX: usize = 64;
 
-/// The runtime the server is made for: one thread, and others only while pages are made.
-///
-/// Dropping it waits for renders that hang; use [`Runtime::shutdown_background`] or leave the process.
+/// The runtime the server is made for: one thread.
 ///
 /// # Errors
 /// The kernel has no file descriptors left.
-pub fn runtime(settings: &Settings) -> io::Result<Runtime> {
-    let threads = if settings.max_requests == 0 { THREADS_MAX } else { settings.max_requests.min(THREADS_MAX) };
-    Builder::new_current_thread().enable_all().max_blocking_threads(threads).build()
+pub fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
 }
 
 /// Serves `pages` until `stop` is ready, then ends within [`Limits::stop`](super::Limits::stop), whatever clients and
 /// renders do. A render that hangs goes on on its own thread: leave the process without waiting for it.
 ///
 /// # Errors
-/// A socket could not be handed to the runtime.
+/// A socket could not be handed to the runtime, or there are no file descriptors left.
 pub async fn run(
     settings: Settings,
     pages: Arc<dyn Pages>,
@@ -50,7 +45,8 @@ pub async fn run(
     stop: impl Future,
 ) -> io::Result<()> {
     let mut listeners = bound.into_iter().map(Listener::new).collect::<io::Result<Vec<_>>>()?;
-    let server = Arc::new(Server::new(settings, pages, state));
+    let server = Arc::new(Server::new(settings, pages, state)?);
+    let looking_after = tokio::spawn(Arc::clone(&server.share).look_after());
     let mut tasks = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
@@ -79,6 +75,7 @@ pub async fn run(
     let _ = timeout(server.settings.limits.stop, drain(&mut tasks)).await;
     tasks.abort_all();
     drain(&mut tasks).await;
+    looking_after.abort();
     Ok(())
 }
 

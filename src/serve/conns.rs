@@ -63,18 +63,17 @@ impl Conn {
         let _ = self.abort.set(abort);
     }
 
-    /// What it does, and when that is over at the latest.
-    pub(super) fn due(&self) -> (Phase, Instant) {
+    /// What it does, and when that is over at the latest. Whoever waits for a page gives up by itself.
+    pub(super) fn due(&self) -> (Phase, Option<Instant>) {
         let now = lock(&self.now);
         let limits = &self.limits;
         let limit = match now.phase {
             Phase::Head => limits.header,
             Phase::Idle => limits.idle,
             Phase::Writing => limits.write,
-            // The request itself gives up earlier; this only makes sure.
-            Phase::Making => limits.patience_max + limits.grace + limits.write,
+            Phase::Making => return (Phase::Making, None),
         };
-        (now.phase, now.since + limit)
+        (now.phase, Some(now.since + limit))
     }
 
     /// Bytes came in.

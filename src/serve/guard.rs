@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::sleep_until;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A request's head is read in pieces of this size; most are a single one.
 const PIECE: usize = 2048;
@@ -104,7 +104,8 @@ impl Write for Guarded {
 /// Drives a connection until it ends, runs out of time, or has nothing left to do while the server stops.
 pub(super) async fn drive(connection: impl Future, conn: &Conn, conns: &Conns) {
     let mut connection = pin!(connection);
-    let mut clock = pin!(sleep_until(conn.due().1));
+    // Set when there is something to wait for; with a request that comes whole, that is the next one.
+    let mut clock = pin!(None::<Sleep>);
     poll_fn(|cx| {
         // How it ended is the client's business; what it cost is counted elsewhere.
         if connection.as_mut().poll(cx).is_ready() {
@@ -114,12 +115,27 @@ pub(super) async fn drive(connection: impl Future, conn: &Conn, conns: &Conns) {
         if conns.stopping() && phase <= Phase::Idle {
             return Poll::Ready(());
         }
-        if clock.deadline() != due {
-            clock.as_mut().reset(due);
-        }
-        ready!(clock.as_mut().poll(cx));
+        let Some(due) = due else { return Poll::Pending };
+        ready!(poll_clock(clock.as_mut(), due, cx));
         conns.late(phase);
         Poll::Ready(())
     })
     .await;
+}
+
+/// Whether it is as late as that. The clock may ring too early, and is moved on only then: most of what it is set for
+/// comes in time, and moving it would take the runtime's timers every time.
+fn poll_clock(mut clock: Pin<&mut Option<Sleep>>, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    loop {
+        match clock.as_mut().as_pin_mut() {
+            Some(set) if set.deadline() <= due => {
+                ready!(set.poll(cx));
+                if due <= Instant::now() {
+                    return Poll::Ready(());
+                }
+            }
+            _ => {}
+        }
+        clock.set(Some(sleep_until(due)));
+    }
 }

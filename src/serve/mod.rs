@@ -1,9 +1,10 @@
 //! HTTP: pages, filters, landing page, limits.
 //!
 //! One task per connection, on the runtime's only thread; making a page (collecting, encoding, compressing) happens on
-//! tokio's blocking threads. Nothing a client does or leaves undone holds anything for longer than [`Limits`] says.
+//! threads of its own. Nothing a client does or leaves undone holds anything for longer than [`Limits`] says.
 
 mod accept;
+mod alarm;
 mod answer;
 mod bind;
 mod conns;
@@ -12,6 +13,7 @@ mod gzip;
 mod landing;
 mod listen;
 mod negotiate;
+mod promise;
 mod query;
 mod routes;
 mod settings;
@@ -19,6 +21,7 @@ mod share;
 mod state;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 pub use accept::{run, runtime};
 pub use bind::{Bound, bind};

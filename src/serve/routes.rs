@@ -4,6 +4,7 @@
 
 use super::answer::Answer;
 use super::conns::{Conn, Conns};
+use super::promise::Missed;
 use super::query::Filter;
 use super::share::{Busy, Share, Want};
 use super::state::Counted;
@@ -11,8 +12,9 @@ use super::{Format, Pages, Settings, State, landing, negotiate};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
+use std::io;
 use std::sync::Arc;
-use tokio::time::timeout;
+use tokio::time::Instant;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
@@ -25,7 +27,7 @@ pub(super) struct Server {
     pub(super) state: Arc<State>,
     pub(super) conns: Arc<Conns>,
     pages: Arc<dyn Pages>,
-    share: Arc<Share>,
+    pub(super) share: Arc<Share>,
     base: String,
     landing: Bytes,
 }
@@ -57,10 +59,14 @@ enum Route<'a> {
 }
 
 impl Server {
-    pub(super) fn new(settings: Settings, pages: Arc<dyn Pages>, state: Arc<State>) -> Self {
+    /// To be called on the runtime's thread.
+    ///
+    /// # Errors
+    /// The kernel has no file descriptors left.
+    pub(super) fn new(settings: Settings, pages: Arc<dyn Pages>, state: Arc<State>) -> io::Result<Self> {
         let conns = Arc::new(Conns::new(settings.limits, Arc::clone(&state)));
-        let share = Share::new(&settings, Arc::clone(&pages), Arc::clone(&state), Arc::clone(&conns));
-        Server {
+        let share = Share::new(&settings, Arc::clone(&pages), Arc::clone(&state), Arc::clone(&conns))?;
+        Ok(Server {
             base: settings.base(),
             landing: Bytes::from(landing::page(&settings)),
             settings,
@@ -68,7 +74,7 @@ impl Server {
             conns,
             pages,
             share: Arc::new(share),
-        }
+        })
     }
 
     /// The answer to a request.
@@ -128,19 +134,16 @@ impl Server {
         let format = negotiate::format(headers, self.settings.openmetrics);
         let want = Want { selection, format, gzip: negotiate::gzip(headers) };
         let patience = negotiate::patience(headers, &self.settings.limits);
-        let mut promise = match self.share.page(want, patience) {
+        let promise = match self.share.page(want, patience) {
             Ok(promise) => promise,
             Err(Busy) => return self.busy(),
         };
         let kind = if format == Format::OpenMetrics { OPEN_METRICS } else { TEXT };
         let wait = self.conns.wait(patience);
-        match timeout(wait, promise.wait_for(Option::is_some)).await {
-            Ok(Ok(page)) => match &*page {
-                Some(page) => Reply { status: StatusCode::OK, kind, gzip: page.gzip, body: page.body.clone() },
-                None => failed(),
-            },
-            Ok(Err(_)) => failed(),
-            Err(_) => {
+        match promise.wait(Instant::now() + wait).await {
+            Ok(page) => Reply { status: StatusCode::OK, kind, gzip: page.gzip, body: page.body },
+            Err(Missed::Failed) => failed(),
+            Err(Missed::Late) => {
                 let sentence = format!("The page was not ready within {} s.", wait.as_secs_f64());
                 Reply::sentence(StatusCode::SERVICE_UNAVAILABLE, &sentence)
             }

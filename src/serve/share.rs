@@ -1,23 +1,27 @@
 //! Making pages: off the runtime's thread, once for all who ask for the same at the same time.
 
+use super::alarm::Alarm;
 use super::answer::hold;
 use super::conns::Conns;
 use super::gzip::Gzip;
+use super::promise::Promise;
+use super::threads::{Threads, Work};
 use super::{Format, Making, Pages, Selection, Settings, State, lock};
 use hyper::body::Bytes;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
-use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 /// Below this, compression saves no packet.
 const WORTH_GZIP: usize = 1024;
 /// How often it is looked whether a page makes headway.
 const GLANCE: Duration = Duration::from_millis(10);
+/// Threads that make pages, those included that are held up; what is too much waits for one.
+const THREADS_MAX: usize = 64;
 /// How many finished pages are kept for the next one who asks.
 const KEPT_MAX: usize = 16;
 
@@ -36,19 +40,15 @@ pub(super) struct Page {
     pub(super) gzip: bool,
 }
 
-/// The page once it is there. It never will be if making it panicked.
-pub(super) type Promise = watch::Receiver<Option<Page>>;
-
 /// As many pages are in the making as may be.
 #[derive(Debug)]
 pub(super) struct Busy;
 
 struct Entry {
-    number: u64,
     want: Want,
     begun: Instant,
     patience: Duration,
-    promise: Promise,
+    job: Arc<Job>,
 }
 
 /// The pages in the making, and the finished ones that may still be used.
@@ -59,24 +59,38 @@ pub(super) struct Share {
     max_requests: usize,
     max_age: Duration,
     join: Duration,
-    next: AtomicU64,
     entries: Mutex<Vec<Entry>>,
     gzip: Gzip,
+    threads: Threads,
+    /// Rings while a page is in the making.
+    alarm: Alarm,
+    runtime: Handle,
 }
 
 impl Share {
-    pub(super) fn new(settings: &Settings, pages: Arc<dyn Pages>, state: Arc<State>, conns: Arc<Conns>) -> Self {
-        Share {
+    /// To be called on the runtime's thread.
+    ///
+    /// # Errors
+    /// The kernel has no file descriptors left.
+    pub(super) fn new(
+        settings: &Settings,
+        pages: Arc<dyn Pages>,
+        state: Arc<State>,
+        conns: Arc<Conns>,
+    ) -> io::Result<Self> {
+        Ok(Share {
             pages,
             state,
             conns,
             max_requests: settings.max_requests,
             max_age: settings.max_age,
             join: settings.limits.join.max(settings.max_age),
-            next: AtomicU64::new(0),
             entries: Mutex::default(),
             gzip: Gzip::default(),
-        }
+            threads: Threads::new(THREADS_MAX),
+            alarm: Alarm::new(GLANCE)?,
+            runtime: Handle::current(),
+        })
     }
 
     /// Whether another page could be made now.
@@ -85,47 +99,74 @@ impl Share {
     }
 
     /// The page, from another request where that is the same, else made for this one.
-    pub(super) fn page(self: &Arc<Self>, want: Want, patience: Duration) -> Result<Promise, Busy> {
+    pub(super) fn page(self: &Arc<Self>, want: Want, patience: Duration) -> Result<Arc<Promise>, Busy> {
         let mut entries = lock(&self.entries);
         if let Some(entry) = entries.iter().find(|entry| self.suits(entry, &want, patience)) {
-            return Ok(entry.promise.clone());
+            return Ok(Arc::clone(&entry.job.promise));
         }
         if !self.free() {
             return Err(Busy);
         }
-        let (sender, promise) = watch::channel(None);
-        let number = self.next.fetch_add(1, Relaxed);
-        let entry = Entry { number, want: want.clone(), begun: Instant::now(), patience, promise: promise.clone() };
-        entries.push(entry);
+        let making = self.pages.begin(&want.selection, want.format, patience);
+        let promise = Arc::new(Promise::new());
+        let (share, gzip) = (Arc::clone(self), want.gzip);
+        let job = Arc::new(Job { share, gzip, making, ended: AtomicBool::new(false), promise: Arc::clone(&promise) });
+        entries.push(Entry { want, begun: Instant::now(), patience, job: Arc::clone(&job) });
         drop(entries);
         self.state.making.fetch_add(1, Relaxed);
-        let making = self.pages.begin(&want.selection, want.format, patience);
-        let (share, gzip) = (Arc::clone(self), want.gzip);
-        let job = Arc::new(Job { share, number, gzip, making, sender: Mutex::new(Some(sender)) });
-        // Nobody waits for the task itself: the client may go, others may have joined.
-        tokio::spawn(job.see_through(promise.clone()));
+        self.alarm.set();
+        self.put_to_work(job);
         Ok(promise)
     }
 
     fn suits(&self, entry: &Entry, want: &Want, patience: Duration) -> bool {
         let age = entry.begun.elapsed();
         entry.want == *want
-            && if entry.promise.borrow().is_some() {
+            && if entry.job.promise.is_made() {
                 age < self.max_age && entry.patience >= patience
             } else {
                 // With another patience, the page would be poorer than it could be, or too late.
-                age <= self.join && entry.patience == patience && entry.promise.has_changed().is_ok()
+                age <= self.join && entry.patience == patience && entry.job.promise.is_awaited()
             }
     }
 
-    fn forget(&self, number: u64) {
-        lock(&self.entries).retain(|entry| entry.number != number);
+    fn put_to_work(&self, job: Arc<Job>) {
+        let work: Arc<dyn Work> = Arc::<Job>::clone(&job);
+        if let Err(error) = self.threads.submit(work) {
+            tracing::error!(%error, "no thread to make a page on");
+            job.end(None);
+        }
+    }
+
+    /// Looks after the pages that take long, for as long as the server runs.
+    pub(super) async fn look_after(self: Arc<Self>) {
+        while self.alarm.rung().await.is_ok() {
+            let entries = lock(&self.entries);
+            let awaited = entries.iter().map(|entry| &entry.job).filter(|job| job.promise.is_awaited());
+            let jobs: Vec<Arc<Job>> = awaited.cloned().collect();
+            drop(entries);
+            for job in jobs {
+                job.promise.remind();
+                if job.making.is_held_up() {
+                    self.put_to_work(job);
+                }
+            }
+        }
+    }
+
+    fn forget(&self, job: *const Job) {
+        let mut entries = lock(&self.entries);
+        let at = entries.iter().position(|entry| Arc::as_ptr(&entry.job) == job);
+        let entry = at.map(|at| entries.swap_remove(at));
+        // Not under the lock: the page may go with it, and it can be large.
+        drop(entries);
+        drop(entry);
     }
 
     /// Makes room for a page that was just finished.
     fn make_room(&self) {
         if self.conns.over() > 0 {
-            lock(&self.entries).retain(|entry| entry.promise.borrow().is_none());
+            lock(&self.entries).retain(|entry| entry.job.promise.is_awaited());
         }
         self.conns.make_room();
     }
@@ -134,71 +175,61 @@ impl Share {
 /// A page in the making, on one thread after another until one of them has it.
 struct Job {
     share: Arc<Share>,
-    number: u64,
     gzip: bool,
     making: Box<dyn Making>,
-    /// Until the page is there, or never will be.
-    sender: Mutex<Option<watch::Sender<Option<Page>>>>,
+    /// The page is there, or never will be.
+    ended: AtomicBool,
+    promise: Arc<Promise>,
 }
 
-impl Job {
-    /// Sees to it that somebody works on the page until it is there.
-    async fn see_through(self: Arc<Self>, mut promise: Promise) {
-        loop {
-            let job = Arc::clone(&self);
-            drop(spawn_blocking(move || job.run()));
-            loop {
-                match timeout(GLANCE, promise.changed()).await {
-                    Ok(_) => return,
-                    Err(_) if self.making.is_held_up() => break,
-                    Err(_) => {}
-                }
-            }
-        }
-    }
-
+impl Work for Job {
     fn run(&self) {
-        let made = catch_unwind(AssertUnwindSafe(|| self.making.make()));
-        let Ok(page) = made else { return self.end(None) };
         let share = &self.share;
-        if let Some(text) = page {
-            let page = finish(text, self.gzip, &share.gzip, &share.state);
+        let make = || Some(finish(self.making.make()?, self.gzip, &share.gzip, &share.state));
+        let Ok(page) = catch_unwind(AssertUnwindSafe(make)) else { return self.end(None) };
+        if page.is_some() {
             share.state.made.fetch_add(1, Relaxed);
-            self.end(Some(page));
+            self.end(page);
             share.make_room();
         }
     }
+}
 
+impl Job {
     /// The page is there, or never will be. The first thread that says so is believed.
     fn end(&self, page: Option<Page>) {
-        let Some(sender) = lock(&self.sender).take() else { return };
+        if self.ended.swap(true, Relaxed) {
+            return;
+        }
         // The page counts as made before anyone can see it.
         self.share.state.making.fetch_sub(1, Relaxed);
-        if page.is_none() || !self.keep(&self.share) {
-            self.share.forget(self.number);
+        if page.is_none() || !self.keep() {
+            self.share.forget(self);
         }
-        if page.is_some() {
-            sender.send_replace(page);
-        }
+        self.promise.keep(page);
+        self.share.alarm.unset();
     }
 
     /// Whether the page stays for the next one who asks, until it is too old.
-    fn keep(&self, share: &Arc<Share>) -> bool {
+    fn keep(&self) -> bool {
+        let share = &self.share;
         if share.max_age.is_zero() {
             return false;
         }
         let entries = lock(&share.entries);
-        let Some(begun) = entries.iter().find(|entry| entry.number == self.number).map(|entry| entry.begun) else {
+        let Some(mine) =
+            entries.iter().map(|entry| (&entry.job, entry.begun)).find(|(job, _)| Arc::as_ptr(job) == self)
+        else {
             return false;
         };
-        let rest = share.max_age.saturating_sub(begun.elapsed());
-        if rest.is_zero() || entries.iter().filter(|entry| entry.promise.borrow().is_some()).count() >= KEPT_MAX {
+        let rest = share.max_age.saturating_sub(mine.1.elapsed());
+        if rest.is_zero() || entries.iter().filter(|entry| entry.job.promise.is_made()).count() >= KEPT_MAX {
             return false;
         }
-        let (share, number) = (Arc::clone(share), self.number);
-        Handle::current().spawn(async move {
+        let job = Arc::clone(mine.0);
+        share.runtime.spawn(async move {
             sleep(rest).await;
-            share.forget(number);
+            job.share.forget(Arc::as_ptr(&job));
         });
         true
     }

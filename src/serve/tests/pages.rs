@@ -4,7 +4,7 @@ use flate2::read::GzDecoder;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering::SeqCst;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -140,6 +140,24 @@ fn a_panic_costs_one_answer() {
     assert_eq!(site.get("/metrics").status, 200);
     assert_eq!(site.figures().requests, [1, 0, 0, 2, 0]);
     assert_eq!((site.figures().making, site.pages.rendered.load(SeqCst)), (0, 3));
+}
+
+#[test]
+fn a_thread_that_is_held_up_is_replaced() {
+    // Who replaces it is no page more.
+    let site = site(Settings { max_requests: 1, ..Settings::default() });
+    let mut slowest = Duration::ZERO;
+    for _ in 0..3 {
+        let begun = Instant::now();
+        let reply = site.get("/metrics?collect[]=stuck");
+        slowest = slowest.max(begun.elapsed());
+        assert_eq!((reply.status, reply.text()), (200, "stuck 1\n"));
+    }
+    assert!(slowest < Duration::from_millis(500), "{slowest:?}");
+    assert_eq!((site.figures().made, site.figures().making), (3, 0));
+    site.pages.open.store(true, SeqCst);
+    assert_eq!(site.get("/metrics").status, 200);
+    assert_eq!(site.figures().made, 4, "who was replaced makes nothing more");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 pub(super) const BIG: usize = 12 << 20;
 
-const NAMES: [&str; 6] = ["small", "long", "big", "held", "broken", "other"];
+const NAMES: [&str; 7] = ["small", "long", "big", "held", "broken", "other", "stuck"];
 
 /// Made-up pages: the selection says what happens.
 #[derive(Default)]
@@ -43,7 +43,8 @@ impl Pages for Arc<Fake> {
 
     fn begin(&self, selection: &Selection, format: Format, patience: Duration) -> Box<dyn Making> {
         *self.patience.lock().unwrap() = patience;
-        Box::new(FakeMaking { fake: Arc::clone(self), selection: Arc::clone(selection), format })
+        let (fake, selection) = (Arc::clone(self), Arc::clone(selection));
+        Box::new(FakeMaking { fake, selection, format, stuck: AtomicBool::default(), told: AtomicBool::default() })
     }
 }
 
@@ -51,11 +52,22 @@ struct FakeMaking {
     fake: Arc<Fake>,
     selection: Selection,
     format: Format,
+    stuck: AtomicBool,
+    told: AtomicBool,
+}
+
+impl Fake {
+    fn hold(&self) {
+        let begun = Instant::now();
+        while !self.open.load(SeqCst) && begun.elapsed() < DEADLINE {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
 }
 
 impl Making for FakeMaking {
     fn make(&self) -> Option<Vec<u8>> {
-        let Self { fake, selection, format } = self;
+        let Self { fake, selection, format, .. } = self;
         let count = fake.rendered.fetch_add(1, SeqCst);
         let mut page = Vec::new();
         for number in selection.iter() {
@@ -63,13 +75,15 @@ impl Making for FakeMaking {
                 "long" => page.extend((0..2000).flat_map(|cpu| format!("cpu{{cpu=\"{cpu}\"}} 1\n").into_bytes())),
                 "big" => page.extend(std::iter::repeat_n(b'#', BIG)),
                 "held" => {
-                    let begun = Instant::now();
-                    while !fake.open.load(SeqCst) && begun.elapsed() < DEADLINE {
-                        thread::sleep(Duration::from_millis(2));
-                    }
+                    fake.hold();
                     page.extend(format!("held {count}\n").into_bytes());
                 }
                 "broken" => panic!("made up"),
+                // The thread that comes to it first gets no further.
+                "stuck" if !self.stuck.swap(true, SeqCst) => {
+                    fake.hold();
+                    return None;
+                }
                 name => page.extend(format!("{name} 1\n").into_bytes()),
             }
         }
@@ -80,7 +94,7 @@ impl Making for FakeMaking {
     }
 
     fn is_held_up(&self) -> bool {
-        false
+        self.stuck.load(SeqCst) && !self.told.swap(true, SeqCst)
     }
 }
 
@@ -105,8 +119,8 @@ pub(super) fn site_at(settings: Settings, more: &[Listen]) -> Site {
     let (stop, stopped) = oneshot::channel::<()>();
     let (served, counted) = (Arc::clone(&pages), Arc::clone(&state));
     let thread = thread::spawn(move || {
-        let runtime = runtime(&settings).unwrap();
-        let took = runtime.block_on(async {
+        let runtime = runtime().unwrap();
+        runtime.block_on(async {
             let mut asked = Instant::now();
             let stop = async {
                 if stopped.await.is_err() {
@@ -116,9 +130,7 @@ pub(super) fn site_at(settings: Settings, more: &[Listen]) -> Site {
             };
             run(settings, Arc::new(served), bound, counted, stop).await.unwrap();
             asked.elapsed()
-        });
-        runtime.shutdown_background();
-        took
+        })
     });
     Site { address, pages, state, stop: Some(stop), thread: Some(thread) }
 }
