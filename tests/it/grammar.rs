@@ -27,7 +27,7 @@ fn snapshot(batches: &[Vec<Put>], help: &str) -> Snapshot {
             let family = Family::at_run_time(NAMES[*name].to_owned(), help.to_owned(), KINDS[*kind]);
             let labels: BTreeMap<&str, &str> =
                 labels.iter().map(|(name, value)| (LABELS[*name], value.as_str())).collect();
-            let of = batch.named(labels.into_iter());
+            let of = batch.named(labels.iter().map(|(name, value)| (*name, *value)));
             match KINDS[*kind] {
                 Kind::Histogram | Kind::Summary => {
                     let points = match KINDS[*kind] {
