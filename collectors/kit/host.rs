@@ -1,6 +1,5 @@
 //! The only door to the machine. Each collector has one of its own: its buffer, its kept files.
 
-use super::machine::Permit;
 use super::{Error, Machine, Mount, Root, StatFs, Uname, parse, statfs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
@@ -9,6 +8,11 @@ use rustix::io::Errno;
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
+
+mod kept;
+
+use kept::End;
+pub use kept::KeptFile;
 
 /// How large a file of the kernel may be. 100,000 mounts, the kernel's own limit, stay below.
 const FILE_MAX: usize = 32 << 20;
@@ -24,51 +28,6 @@ pub struct Host {
     machine: Arc<Machine>,
     buffer: Vec<u8>,
     path: String,
-}
-
-/// A file that is read every round. Its handle is kept where that costs nobody anything.
-///
-/// Kept are only handles on procfs (files of the whole machine), sysfs and cgroupfs: a handle on a mounted filesystem
-/// would hinder its unmounting, and one on `/proc/PID/net/…` keeps a dead process's network namespace alive.
-#[derive(Debug)]
-pub struct KeptFile {
-    root: Root,
-    path: String,
-    end: End,
-    handle: Option<(OwnedFd, Permit)>,
-}
-
-/// What tells that a file was read to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// A read that gives nothing. The kernel fills only part of the buffer rather than break a record of a list.
-    Nothing,
-    /// A read that gives less than was asked for: the file comes whole.
-    Short,
-}
-
-impl End {
-    /// An attribute of sysfs comes whole, and asking again would make the driver work again.
-    fn of(root: Root) -> Self {
-        if root == Root::Sys { End::Short } else { End::Nothing }
-    }
-}
-
-impl KeptFile {
-    /// The file at `path` below `root`. Nothing is opened yet.
-    pub fn new(root: Root, path: impl Into<String>) -> Self {
-        Self { root, path: path.into(), end: End::of(root), handle: None }
-    }
-
-    /// A file of procfs that is one record (the kernel's `single_open`) such as `stat` and `meminfo`: it is printed as a
-    /// whole before the first byte is given, so it takes one call and not two. A list such as `net/dev` is none.
-    pub fn single(path: impl Into<String>) -> Self {
-        Self { end: End::Short, ..Self::new(Root::Proc, path) }
-    }
-
-    fn is_of_the_whole_machine(&self) -> bool {
-        self.root != Root::Proc || !self.path.starts_with(|c: char| c.is_ascii_digit())
-    }
 }
 
 /// A file of a process that says by poll(2) whether it has changed: its table of mounts.
@@ -117,30 +76,6 @@ impl Host {
         self.resolve(root, path)?;
         let file = self.open()?;
         self.read_from(&file, root)
-    }
-
-    /// Reads a whole file that is read every round.
-    ///
-    /// # Errors
-    /// What the kernel answered, with the path. A handle that fails is given up, and the file opened anew: a module
-    /// that is loaded again has new files under the old names.
-    pub fn read_kept(&mut self, file: &mut KeptFile) -> Result<&[u8], Error> {
-        self.resolve(file.root, &file.path)?;
-        if let Some((handle, _)) = &file.handle {
-            match fill(&mut self.buffer, handle, file.end) {
-                Ok(length) => return Ok(&self.buffer[..length]),
-                Err(_) => file.handle = None,
-            }
-        }
-        let handle = self.open()?;
-        let length = fill(&mut self.buffer, &handle, file.end).map_err(|errno| self.error(errno))?;
-        if file.is_of_the_whole_machine()
-            && is_kernel_tree(&handle)
-            && let Some(permit) = self.machine.permit()
-        {
-            file.handle = Some((handle, permit));
-        }
-        Ok(&self.buffer[..length])
     }
 
     /// Reads a file that holds one whole number.

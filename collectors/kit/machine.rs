@@ -2,8 +2,9 @@
 
 use super::calls::Replay;
 use super::{Child, Clock};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// How many files are kept open at most; each costs about 5 KiB of kernel memory.
 pub const HANDLES_MAX: usize = 1024;
@@ -76,12 +77,23 @@ pub struct Machine {
     /// Makes the calls that may never return.
     pub child: Child,
     handles: AtomicUsize,
+    pub(super) reading: Mutex<Reading>,
+}
+
+/// The last reading of a file that several collectors want in the same round; see [`super::KeptFile::shared`].
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub(super) path: String,
+    /// Counts readings, so that nobody takes the same one twice.
+    pub(super) number: u64,
+    pub(super) taken: Duration,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Machine {
     /// The machine behind `roots`.
     pub fn new(roots: Roots, clock: Clock, replay: Option<Replay>, child: Child) -> Arc<Self> {
-        Arc::new(Self { roots, clock, replay, child, handles: AtomicUsize::new(0) })
+        Arc::new(Self { roots, clock, replay, child, handles: AtomicUsize::new(0), reading: Mutex::default() })
     }
 
     /// How many files are kept open.

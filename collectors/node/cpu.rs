@@ -89,7 +89,7 @@ fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>
         ranges: Vec::new(),
         label: String::new(),
     });
-    let stat = KeptFile::single("stat");
+    let stat = KeptFile::shared("stat");
     let shown = if options.flag("guest") { COLUMNS } else { GUEST };
     Ok(Some(Box::new(Cpu { stat, shown, held: Vec::new(), before: Vec::new(), online })))
 }

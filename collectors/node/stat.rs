@@ -43,7 +43,7 @@ struct Stat {
 }
 
 fn open(_: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
-    Ok(Some(Box::new(Stat { file: KeptFile::single("stat"), softirq: options.flag("softirq") })))
+    Ok(Some(Box::new(Stat { file: KeptFile::shared("stat"), softirq: options.flag("softirq") })))
 }
 
 impl Collector for Stat {

@@ -1,4 +1,5 @@
 use super::super::{Child, Clock, Roots};
+use super::kept::SHARED_FOR;
 use super::*;
 
 fn live() -> Host {
@@ -67,4 +68,22 @@ fn a_file_of_one_record_comes_whole() {
         let text = host.read_kept(&mut file).unwrap();
         assert!(text.starts_with(b"cpu ") && parse::lines(text).last().unwrap().starts_with(b"softirq "));
     }
+}
+
+#[test]
+fn what_one_has_read_others_take_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |text| std::fs::write(folder.path().join("stat"), text).unwrap();
+    let roots = Roots { proc: folder.path().to_str().unwrap().to_owned(), ..Roots::default() };
+    let mut host = Host::new(Machine::new(roots, Clock::Scripted(Default::default()), None, Child::none()));
+    let (mut one, mut other) = (KeptFile::shared("stat"), KeptFile::shared("stat"));
+    write("1\n");
+    assert_eq!(host.read_kept(&mut one).unwrap(), b"1\n");
+    write("2\n");
+    assert_eq!(host.read_kept(&mut other).unwrap(), b"1\n");
+    assert_eq!(host.read_kept(&mut other).unwrap(), b"2\n");
+    write("3\n");
+    let Clock::Scripted(script) = &host.machine().clock else { unreachable!() };
+    script.advance(SHARED_FOR);
+    assert_eq!(host.read_kept(&mut one).unwrap(), b"3\n");
 }

@@ -1,0 +1,125 @@
+//! Files that are read every round.
+
+use super::{BUFFER_KEPT, Error, Host, Root, fill, is_kernel_tree};
+use crate::kit::lock;
+use crate::kit::machine::Permit;
+use rustix::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long what one collector has read is new to others.
+pub(super) const SHARED_FOR: Duration = Duration::from_millis(10);
+
+/// A file that is read every round. Its handle is kept where that costs nobody anything.
+///
+/// Kept are only handles on procfs (files of the whole machine), sysfs and cgroupfs: a handle on a mounted filesystem
+/// would hinder its unmounting, and one on `/proc/PID/net/…` keeps a dead process's network namespace alive.
+#[derive(Debug)]
+pub struct KeptFile {
+    root: Root,
+    path: String,
+    end: End,
+    /// The number of the shared reading that was taken last; `None`: its readings are its own.
+    shared: Option<u64>,
+    handle: Option<(OwnedFd, Permit)>,
+}
+
+/// What tells that a file was read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// A read that gives nothing. The kernel fills only part of the buffer rather than break a record of a list.
+    Nothing,
+    /// A read that gives less than was asked for: the file comes whole.
+    Short,
+}
+
+impl End {
+    /// An attribute of sysfs comes whole, and asking again would make the driver work again.
+    pub(super) fn of(root: Root) -> Self {
+        if root == Root::Sys { End::Short } else { End::Nothing }
+    }
+}
+
+impl KeptFile {
+    /// The file at `path` below `root`. Nothing is opened yet.
+    pub fn new(root: Root, path: impl Into<String>) -> Self {
+        Self { root, path: path.into(), end: End::of(root), shared: None, handle: None }
+    }
+
+    /// A file of procfs that is one record (the kernel's `single_open`) such as `stat` and `meminfo`: it is printed as a
+    /// whole before the first byte is given, so it takes one call and not two. A list such as `net/dev` is none.
+    pub fn single(path: impl Into<String>) -> Self {
+        Self { end: End::Short, ..Self::new(Root::Proc, path) }
+    }
+
+    /// Like [`KeptFile::single`], for a file that costs the kernel much to print and that several collectors want: what
+    /// one of them has just read, the others take in the same round. None takes the same reading twice.
+    pub fn shared(path: impl Into<String>) -> Self {
+        Self { shared: Some(0), ..Self::single(path) }
+    }
+
+    fn is_of_the_whole_machine(&self) -> bool {
+        self.root != Root::Proc || !self.path.starts_with(|c: char| c.is_ascii_digit())
+    }
+}
+
+impl Host {
+    /// Reads a whole file that is read every round.
+    ///
+    /// # Errors
+    /// What the kernel answered, with the path. A handle that fails is given up, and the file opened anew: a module
+    /// that is loaded again has new files under the old names.
+    pub fn read_kept(&mut self, file: &mut KeptFile) -> Result<&[u8], Error> {
+        let length = match file.shared {
+            Some(last) => self.fill_shared(file, last)?,
+            None => self.fill_kept(file)?,
+        };
+        Ok(&self.buffer[..length])
+    }
+
+    fn fill_shared(&mut self, file: &mut KeptFile, last: u64) -> Result<usize, Error> {
+        let machine = Arc::clone(&self.machine);
+        let now = machine.clock.monotonic();
+        {
+            let reading = lock(&machine.reading);
+            if reading.path == file.path && reading.number > last && now.saturating_sub(reading.taken) < SHARED_FOR {
+                let length = reading.bytes.len();
+                if self.buffer.len() < length {
+                    self.buffer.resize(length, 0);
+                }
+                self.buffer[..length].copy_from_slice(&reading.bytes);
+                file.shared = Some(reading.number);
+                return Ok(length);
+            }
+        }
+        let length = self.fill_kept(file)?;
+        let mut reading = lock(&machine.reading);
+        reading.path.clone_from(&file.path);
+        reading.bytes.clear();
+        reading.bytes.extend_from_slice(&self.buffer[..length]);
+        reading.bytes.shrink_to(BUFFER_KEPT);
+        reading.number += 1;
+        reading.taken = now;
+        file.shared = Some(reading.number);
+        Ok(length)
+    }
+
+    fn fill_kept(&mut self, file: &mut KeptFile) -> Result<usize, Error> {
+        self.resolve(file.root, &file.path)?;
+        if let Some((handle, _)) = &file.handle {
+            match fill(&mut self.buffer, handle, file.end) {
+                Ok(length) => return Ok(length),
+                Err(_) => file.handle = None,
+            }
+        }
+        let handle = self.open()?;
+        let length = fill(&mut self.buffer, &handle, file.end).map_err(|errno| self.error(errno))?;
+        if file.is_of_the_whole_machine()
+            && is_kernel_tree(&handle)
+            && let Some(permit) = self.machine.permit()
+        {
+            file.handle = Some((handle, permit));
+        }
+        Ok(length)
+    }
+}
