@@ -72,6 +72,19 @@ pub fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((trim(&line[..colon]), trim(&line[colon + 1..])))
 }
 
+/// The highest number of a CPU: no kernel is built for more.
+const CPU_MAX: u32 = 8191;
+
+/// `0-3,5`: the first and the last CPU of each range; `None` for what is no range of CPUs.
+pub fn ranges(text: &[u8]) -> impl Iterator<Item = Option<(u32, u32)>> {
+    let number = |word| u32::try_from(number(word)?).ok().filter(|cpu| *cpu <= CPU_MAX);
+    trim(text).split(|byte| *byte == b',').filter(|range| !range.is_empty()).map(move |range| {
+        let mut ends = range.splitn(2, |byte| *byte == b'-');
+        let first = number(ends.next()?)?;
+        Some((first, ends.next().map_or(Some(first), number)?))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +95,13 @@ mod tests {
         assert_eq!(lines(b"a 1\nb 2\nc 12").collect::<Vec<_>>(), [b"a 1", b"b 2"]);
         assert_eq!(lines(b"12").count(), 0);
         assert_eq!(lines(b"a\n\nb\n").collect::<Vec<_>>(), [&b"a"[..], b"", b"b"]);
+    }
+
+    #[test]
+    fn lists_of_cpus() {
+        assert_eq!(ranges(b"0-3,5\n").collect::<Vec<_>>(), [Some((0, 3)), Some((5, 5))]);
+        assert_eq!(ranges(b"0-x,8192\n").collect::<Vec<_>>(), [None, None]);
+        assert_eq!(ranges(b"\n").count(), 0);
     }
 
     #[test]

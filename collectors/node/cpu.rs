@@ -142,10 +142,10 @@ impl Online {
     fn put(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         let expected = |name| Error::malformed(name, 1, "a list such as 0-3,5");
         self.ranges.clear();
-        for range in ranges(host.read_kept(&mut self.online)?) {
+        for range in parse::ranges(host.read_kept(&mut self.online)?) {
             self.ranges.push(range.ok_or_else(|| expected("/sys/devices/system/cpu/online"))?);
         }
-        for range in ranges(host.read_kept(&mut self.present)?) {
+        for range in parse::ranges(host.read_kept(&mut self.present)?) {
             let (first, last) = range.ok_or_else(|| expected("/sys/devices/system/cpu/present"))?;
             for cpu in first..=last {
                 self.label.clear();
@@ -195,16 +195,6 @@ fn cpu(line: &[u8]) -> Option<Line<'_>> {
         *tick = count.map_or(Tick::Malformed, Tick::Count);
     }
     Some(Line { cpu, label: std::str::from_utf8(label).ok()?, ticks })
-}
-
-/// `0-3,5`: the first and the last of each range; `None` for what is no range.
-fn ranges(text: &[u8]) -> impl Iterator<Item = Option<(u32, u32)>> {
-    let number = |word| u32::try_from(parse::number(word)?).ok().filter(|cpu| *cpu < CPUS_MAX);
-    parse::trim(text).split(|byte| *byte == b',').filter(|range| !range.is_empty()).map(move |range| {
-        let mut ends = range.splitn(2, |byte| *byte == b'-');
-        let first = number(ends.next()?)?;
-        Some((first, ends.next().map_or(Some(first), number)?))
-    })
 }
 
 #[cfg(test)]
@@ -303,7 +293,7 @@ mod tests {
         fn no_bytes_make_it_panic(bytes: Vec<u8>) {
             cpu(&bytes);
             cpu(&[b"cpu0 ", &bytes[..]].concat());
-            ranges(&bytes).for_each(drop);
+            parse::ranges(&bytes).for_each(drop);
         }
 
         #[test]

@@ -1,8 +1,8 @@
 //! `/proc/net/softnet_stat`: what each CPU did with the packets that came in.
 //!
 //! A line per CPU, hexadecimal, without names; columns were only ever added at the end: 9, 10 since Linux 2.6.35, 11
-//! since 3.11, 13 since 5.10, now 15. Before the 13th told which CPU it is, only the place of the line did, which is
-//! wrong behind an offline CPU. The figures are the machine's, whatever network namespace the file is read in.
+//! since 3.11, 13 since 5.10, now 15. The 13th tells which CPU it is; before, there was a line for each CPU online, and
+//! `/sys/devices/system/cpu/online` tells which those are. The figures are the machine's, whatever network namespace the file is read in.
 
 use crate::kit::{Error, Host, KeptFile, Options, Root, parse};
 use crate::model::{Batch, Family, counter, gauge};
@@ -53,24 +53,46 @@ const COLUMNS: usize = 13;
 
 struct Softnet {
     file: KeptFile,
+    /// Where the lines don't tell their CPU: the list of those online, and what it says.
+    online: Option<KeptFile>,
+    cpus: Vec<u32>,
     label: String,
 }
 
-fn open(_: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
-    Ok(Some(Box::new(Softnet { file: KeptFile::new(Root::Proc, "net/softnet_stat"), label: String::new() })))
+fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
+    let text = host.read(Root::Proc, "net/softnet_stat")?;
+    let is_told = parse::lines(text).filter_map(columns).next().is_some_and(|figures| figures[CPU].is_some());
+    let online = (!is_told).then(|| KeptFile::new(Root::Sys, "devices/system/cpu/online"));
+    let file = KeptFile::new(Root::Proc, "net/softnet_stat");
+    Ok(Some(Box::new(Softnet { file, online, cpus: Vec::new(), label: String::new() })))
 }
 
 impl Collector for Softnet {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
+        if let Some(online) = &mut self.online {
+            self.cpus.clear();
+            // Without the list, all are taken to be online.
+            if let Ok(list) = host.read_kept(online) {
+                self.cpus.extend(parse::ranges(list).flatten().flat_map(|(first, last)| first..=last));
+            }
+        }
         let text = host.read_kept(&mut self.file)?;
         for (line, number) in parse::lines(text).zip(1..) {
             let Some(figures) = columns(line) else {
                 out.fault(Error::malformed("/proc/net/softnet_stat", number, "at least 9 hexadecimal numbers"));
                 continue;
             };
+            let by_place = || match self.cpus.as_slice() {
+                [] => Some(u64::from(number) - 1),
+                cpus => cpus.get(number as usize - 1).copied().map(u64::from),
+            };
+            let Some(cpu) = figures[CPU].or_else(by_place) else {
+                out.fault(Error::malformed("/proc/net/softnet_stat", number, "no more lines than CPUs online"));
+                continue;
+            };
             self.label.clear();
             // Writing to a string can't fail.
-            let _ = write!(self.label, "{}", figures[CPU].unwrap_or(u64::from(number) - 1));
+            let _ = write!(self.label, "{cpu}");
             let of = out.entity(&["cpu"], [&self.label]);
             for (column, family) in FAMILIES {
                 out.put_some(family, of, figures[column]);
@@ -105,6 +127,18 @@ mod tests {
                     node_softnet_processed_total{cpu=\"3\"} 10\nnode_softnet_received_rps_total{cpu=\"3\"} 14\n\
                     node_softnet_times_squeezed_total{cpu=\"3\"} 12\n";
         Tree::new(&[("proc/net/softnet_stat", text)]).check(&SPEC, &[], page);
+    }
+
+    #[test]
+    fn before_it_a_line_is_of_a_cpu_that_is_online() {
+        let line = "1 0 0 0 0 0 0 0 0\n";
+        let online = ("sys/devices/system/cpu/online", "0-1,3\n");
+        let tree = Tree::new(&[("proc/net/softnet_stat", &line.repeat(4)), online]);
+        let page = tree.open(&SPEC, &[]).round();
+        let of: Vec<_> =
+            page.lines().filter(|line| line.starts_with("node_softnet_processed") || line.starts_with('!')).collect();
+        let cpu = |cpu| format!("node_softnet_processed_total{{cpu=\"{cpu}\"}} 1");
+        assert_eq!(of, [cpu(0), cpu(1), cpu(3), "! malformed".to_owned()]);
     }
 
     #[test]
