@@ -54,6 +54,29 @@ fn mounts_that_hang_cost_their_own_series_only() {
 }
 
 #[test]
+fn text_files_that_hang_cost_their_own_series_and_not_the_port() {
+    if !available() {
+        return;
+    }
+    let mount = Fuse::mount(Mood::Mute);
+    let daemon = Daemon::start(&[&format!("--collector.textfile.directory={}", mount.path().display())]);
+    for _ in 0..3 {
+        let page = daemon.get("/metrics");
+        assert!(page.contains("node_load1 ") && !page.contains("node_textfile_scrape_error "), "{page}");
+        assert!(has(&page, "wholenode_collector_state{collector=\"textfile\",reason=\"stuck\"} 1"), "{page}");
+        std::thread::sleep(Duration::from_millis(120));
+    }
+    // The kernel keeps the process until the call returns; nothing else is kept.
+    daemon.signal(rustix::process::Signal::TERM);
+    let begun = Instant::now();
+    while std::net::TcpListener::bind(daemon.address()).is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(2), "the port is still taken");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    drop(mount);
+}
+
+#[test]
 fn every_filesystem_can_be_unmounted_while_it_runs() {
     if !available() {
         return;
