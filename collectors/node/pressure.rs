@@ -53,42 +53,33 @@ const RESOURCES: [(&str, Lines); 4] = [
     ("pressure/irq", &[(b"full", &IRQ_STALLED)]),
 ];
 
-struct Pressure([KeptFile; RESOURCES.len()]);
+/// The files that this kernel offers; which they are was decided when it started.
+struct Pressure(Vec<(KeptFile, &'static str, Lines)>);
 
 fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
-    for (path, _) in RESOURCES {
-        match host.read(Root::Proc, path) {
-            Err(error) if is_not_offered(&error) => {}
-            // A file that fails otherwise is there: each round will tell.
-            _ => return Ok(Some(Box::new(Pressure(RESOURCES.map(|(path, _)| KeptFile::single(path)))))),
+    let mut files = Vec::new();
+    for (path, lines) in RESOURCES {
+        // A file that fails otherwise is there: each round will tell.
+        if !host.read(Root::Proc, path).is_err_and(|error| is_not_offered(&error)) {
+            files.push((KeptFile::single(path), path, lines));
         }
     }
-    Ok(None)
+    Ok(if files.is_empty() { None } else { Some(Box::new(Pressure(files))) })
 }
 
 impl Collector for Pressure {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         let machine = out.machine();
-        let mut is_offered = false;
-        for (file, (path, lines)) in self.0.iter_mut().zip(RESOURCES) {
-            let text = match host.read_kept(file) {
-                Ok(text) => text,
-                Err(error) if is_not_offered(&error) => continue,
-                Err(error) => {
-                    is_offered = true;
-                    out.fault(error);
-                    continue;
-                }
-            };
-            is_offered = true;
-            for (share, family) in lines {
+        for (file, path, lines) in &mut self.0 {
+            let Some(text) = out.ok(host.read_kept(file)) else { continue };
+            for (share, family) in *lines {
                 match total(text, share) {
                     Some(total) => out.put(*family, machine, Value::Scaled(total, 6)),
                     None => out.fault(Error::malformed(&format!("/proc/{path}"), 0, "total= of some and full")),
                 }
             }
         }
-        if is_offered { Ok(()) } else { Err(Error::Absent { path: "/proc/pressure".to_owned() }) }
+        Ok(())
     }
 }
 
