@@ -1,5 +1,6 @@
 //! What the daemon says about itself: how each collector fared on this page, and its own counters.
 
+use super::PATIENCE;
 use super::slot::{Ended, Outcome, Phase, Slot};
 use collectors::kit::{Machine, lock};
 use collectors::model::{Batch, Family, Layout, Loss, POINTS_MAX, Snapshot, counter, gauge};
@@ -27,7 +28,7 @@ static STATE: Family = gauge(
 static ROUNDS: Family = counter("wholenode_rounds_total", "Rounds that the collector has run.", &["collector"]);
 static AGE: Family = gauge(
     "wholenode_collector_age_seconds",
-    "How old the points of a collector with a thread of its own are on this page.",
+    "How old the points of a slow collector are, where they are those of an earlier page.",
     &["collector"],
 );
 static HANDLES: Family = gauge("wholenode_kept_handles", "Kernel files that are kept open.", &[]);
@@ -64,7 +65,9 @@ impl Row {
             (_, None) => (Duration::ZERO, slot.outcome.reason()),
         };
         let age = match (slot.spec.pace, &slot.latest) {
-            (Pace::Apart { .. }, Some(latest)) if batch.is_some() => Some(now - latest.started),
+            (Pace::Apart { .. }, Some(latest)) if batch.is_some() => {
+                Some(now - latest.started).filter(|age| *age > PATIENCE)
+            }
             _ => None,
         };
         let success = batch.is_some() && slot.outcome == Outcome::Well;
