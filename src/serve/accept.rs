@@ -136,22 +136,13 @@ impl Server {
         let Some(conn) = self.conns.admit() else { return };
         let stream = Arc::new(Stream::new(stream));
         let guarded = Guarded::new(&stream, &conn, &self.state);
-        // Its first event may come before it has a place.
-        let mut slot = lock(&conn.serving);
-        let serving = Serving::new(&self.hub, &conn, stream, serve(Arc::clone(self), guarded, Arc::clone(&conn)));
-        let Ok(serving) = serving else {
-            drop(slot);
-            return self.conns.gone(&conn);
-        };
-        *slot = Some(serving);
-        drop(slot);
+        let serving = Serving::new(stream, serve(Arc::clone(self), guarded, Arc::clone(&conn)));
+        *lock(&conn.serving) = Some(serving);
         if self.conns.find(conn.id).is_none() {
-            // It had to go before it was closable.
+            // It had to go before there was anything to close.
             return conn.cut();
         }
-        if let Some(due) = conn.due().1 {
-            self.clock.by(due);
-        }
+        self.drive(&conn, false);
     }
 
     /// The clock rang: somebody may be out of time.

@@ -37,7 +37,8 @@ pub(super) struct Stream {
 impl Stream {
     pub(super) fn new(socket: OwnedFd) -> Self {
         let no = || AtomicBool::new(false);
-        Stream { socket, readable: no(), wants_in: no(), wants_out: no() }
+        // The request may have come with the connection.
+        Stream { socket, readable: AtomicBool::new(true), wants_in: no(), wants_out: no() }
     }
 
     fn wants(&self) -> EventFlags {
@@ -131,21 +132,15 @@ impl Write for Guarded {
 pub(super) struct Serving {
     work: Pin<Box<dyn Future<Output = ()> + Send>>,
     stream: Arc<Stream>,
+    /// The hub knows it.
+    known: bool,
     /// The events that are told, once.
     armed: EventFlags,
 }
 
 impl Serving {
-    /// # Errors
-    /// The kernel has no room left to watch it.
-    pub(super) fn new(
-        hub: &Hub,
-        conn: &Conn,
-        stream: Arc<Stream>,
-        work: impl Future<Output = ()> + Send + 'static,
-    ) -> io::Result<Self> {
-        hub.add(&stream.socket, conn.id, EventFlags::IN | EventFlags::ONESHOT)?;
-        Ok(Serving { work: Box::pin(work), stream, armed: EventFlags::IN })
+    pub(super) fn new(stream: Arc<Stream>, work: impl Future<Output = ()> + Send + 'static) -> Self {
+        Serving { work: Box::pin(work), stream, known: false, armed: EventFlags::empty() }
     }
 
     /// Goes on as far as it can; whether that is the end.
@@ -165,10 +160,17 @@ impl Serving {
     /// Has the events told that hyper waits for.
     fn arm(&mut self, hub: &Hub, conn: &Conn) -> io::Result<()> {
         let wants = self.stream.wants();
-        if !self.armed.contains(wants) {
-            hub.arm(&self.stream.socket, conn.id, wants)?;
-            self.armed = wants;
+        if self.armed.contains(wants) {
+            return Ok(());
         }
+        // Not known before there is something to wait for: the first request would wake another thread.
+        if self.known {
+            hub.arm(&self.stream.socket, conn.id, wants)?;
+        } else {
+            hub.add(&self.stream.socket, conn.id, wants | EventFlags::ONESHOT)?;
+            self.known = true;
+        }
+        self.armed = wants;
         Ok(())
     }
 }

@@ -8,8 +8,9 @@ use super::hub::{ALARM, BELL, CLOCK, Hub, LISTENERS};
 use super::routes::Server;
 use rustix::event::Timespec;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread::Builder;
 
 /// How long a thread waits for work before it goes, unless it is needed.
@@ -18,29 +19,41 @@ const IDLE: Timespec = Timespec { tv_sec: 300, tv_nsec: 0 };
 const KEPT: usize = 2;
 /// Threads beside those that make the pages that may be made at once: for those that are held up.
 const SPARE: usize = 64;
+/// More than so many there never are. Pages that find no thread wait for one.
+const MOST: usize = 512;
 
 /// How many threads there are.
 pub(super) struct Threads {
     most: usize,
     all: AtomicUsize,
     waiting: AtomicUsize,
+    /// That there are too few of them was told.
+    told: AtomicBool,
 }
 
 impl Threads {
     /// None yet.
     pub(super) fn new(max_requests: usize) -> Self {
-        Threads { most: SPARE + max_requests, all: AtomicUsize::new(0), waiting: AtomicUsize::new(0) }
+        let no = || AtomicUsize::new(0);
+        let most = max_requests.saturating_add(SPARE).min(MOST);
+        Threads { most, all: no(), waiting: no(), told: AtomicBool::new(false) }
     }
 
     /// Whether another thread waits for events; it is started if there is none.
     fn relieved(&self, server: &Arc<Server>) -> bool {
-        self.waiting.load(SeqCst) > 0
-            || start(server).inspect_err(|error| tracing::error!(%error, "no thread to serve on")).is_ok()
+        let started = if self.waiting.load(SeqCst) > 0 { Ok(()) } else { start(server) };
+        if !self.told.swap(started.is_err(), SeqCst)
+            && let Err(error) = &started
+        {
+            tracing::error!(%error, "pages wait for a thread");
+        }
+        started.is_ok()
     }
 
-    /// One less, unless it is one of those that stay.
+    /// One less, unless it is one of those that stay, or no other waits: the rest may be held up. Who asks waits no more.
     fn leave(&self) -> bool {
-        self.all.fetch_update(SeqCst, SeqCst, |all| (all > KEPT).then(|| all - 1)).is_ok()
+        self.waiting.load(SeqCst) > 0
+            && self.all.fetch_update(SeqCst, SeqCst, |all| (all > KEPT).then(|| all - 1)).is_ok()
     }
 }
 
@@ -72,16 +85,22 @@ fn serve(server: &Arc<Server>) {
         let timeout = (threads.all.load(SeqCst) > KEPT).then_some(&IDLE);
         let event = hub.wait(&mut room, timeout);
         threads.waiting.fetch_sub(1, SeqCst);
-        match event {
-            Ok(Some(key)) => happened(server, key),
+        let key = match event {
+            Ok(Some(key)) => key,
             Ok(None) if threads.leave() => return,
-            Ok(None) => {}
+            Ok(None) => BELL,
             Err(error) => {
-                tracing::error!(%error, "epoll");
+                tracing::error!(%error, "a thread gives up");
+                threads.all.fetch_sub(1, SeqCst);
                 return;
             }
-        }
-        work(server, hub);
+        };
+        let all = || {
+            happened(server, key);
+            work(server, hub);
+        };
+        // Pages and connections that panic are seen to further down; nothing else may cost a thread either.
+        let _ = catch_unwind(AssertUnwindSafe(all));
         threads.waiting.fetch_add(1, SeqCst);
     }
 }
@@ -116,5 +135,25 @@ fn work(server: &Arc<Server>, hub: &Hub) {
             hub.nudge();
         }
         job.run();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn somebody_stays_to_listen() {
+        let threads = Threads::new(0);
+        let now = |all, waiting| {
+            threads.all.store(all, SeqCst);
+            threads.waiting.store(waiting, SeqCst);
+            threads.leave()
+        };
+        assert!(!now(2, 1), "two stay");
+        assert!(now(3, 1));
+        assert!(!now(3, 0), "the others may be held up");
+        assert!(now(4, 1));
+        assert_eq!(threads.all.load(SeqCst), 3);
     }
 }

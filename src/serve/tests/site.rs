@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 /// Longer than anything here takes on a busy machine.
@@ -19,6 +19,8 @@ const NAMES: [&str; 7] = ["small", "long", "big", "held", "broken", "other", "st
 #[derive(Default)]
 pub(super) struct Fake {
     pub(super) rendered: AtomicUsize,
+    /// Who made them.
+    pub(super) threads: Mutex<Vec<ThreadId>>,
     pub(super) patience: Mutex<Duration>,
     /// "held" renders wait for this.
     pub(super) open: AtomicBool,
@@ -66,6 +68,7 @@ impl Fake {
 impl Making for FakeMaking {
     fn make(&self) -> Option<Vec<u8>> {
         let Self { fake, selection, format, .. } = self;
+        fake.threads.lock().unwrap().push(thread::current().id());
         let count = fake.rendered.fetch_add(1, SeqCst);
         let mut page = Vec::new();
         for number in selection.iter() {

@@ -1,0 +1,49 @@
+use super::site::{read, request, site};
+use crate::serve::Settings;
+use std::collections::HashSet;
+use std::net::TcpStream;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+/// A page that hangs, and no other's: each with a patience of its own.
+fn held(at: usize) -> String {
+    request("/metrics?collect[]=held", &format!("X-Prometheus-Scrape-Timeout-Seconds: {}\r\n", 20 + at))
+}
+
+#[test]
+fn pages_in_turn_take_two_threads_at_most() {
+    let site = site(Settings::default());
+    let mut kept = site.connect();
+    for _ in 0..20 {
+        std::io::Write::write_all(&mut kept, request("/metrics", "").as_bytes()).unwrap();
+        assert_eq!(read(&mut kept).status, 200);
+        assert_eq!(site.get("/metrics").status, 200);
+        // Who made it has come back by then.
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let threads: HashSet<_> = site.pages.threads.lock().unwrap().iter().copied().collect();
+    assert!(threads.len() <= 2, "{}", threads.len());
+}
+
+#[test]
+fn pages_that_hang_cost_their_own_threads_only() {
+    // Without a limit for pages, that for threads holds.
+    let site = site(Settings { max_requests: 0, ..Settings::default() });
+    let mut clients: Vec<TcpStream> = (0..10).map(|at| site.send(&held(at))).collect();
+    site.until("all hang", |figures| figures.in_flight == 10);
+    for _ in 0..10 {
+        assert_eq!(site.get("/metrics").text(), "small 1\n");
+    }
+    clients.extend((10..70).map(|at| site.send(&held(at))));
+    site.until("all hang", |figures| figures.in_flight == 70);
+    site.until("all threads but one hang", |_| site.pages.rendered.load(SeqCst) == 10 + 63);
+    assert_eq!(site.get("/-/healthy").status, 200, "the last one listens");
+    let mut waiting = site.send(&request("/metrics", ""));
+    site.until("it waits for a thread", |figures| figures.in_flight == 71);
+    site.pages.open.store(true, SeqCst);
+    assert_eq!(read(&mut waiting).text(), "small 1\n");
+    for client in &mut clients {
+        assert_eq!(read(client).status, 200);
+    }
+    assert_eq!((site.figures().made, site.figures().making), (81, 0));
+}
