@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// A page that hangs, and no other's: each with a patience of its own.
 fn held(at: usize) -> String {
-    request("/metrics?collect[]=held", &format!("X-Prometheus-Scrape-Timeout-Seconds: {}\r\n", 20 + at))
+    request("/metrics?collect[]=held", &format!("X-Prometheus-Scrape-Timeout-Seconds: 2{at:02}e-1\r\n"))
 }
 
 #[test]
