@@ -9,6 +9,7 @@ use super::share::Job;
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::{Errno, write};
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -25,8 +26,8 @@ pub(super) struct Hub {
     epoll: OwnedFd,
     /// Rung to wake threads for what is no event.
     bell: OwnedFd,
-    ready: Mutex<Vec<Arc<Conn>>>,
-    jobs: Mutex<Vec<Arc<Job>>>,
+    ready: Mutex<VecDeque<Arc<Conn>>>,
+    jobs: Mutex<VecDeque<Arc<Job>>>,
     ended: AtomicBool,
 }
 
@@ -62,28 +63,28 @@ impl Hub {
 
     /// A connection has something to do.
     pub(super) fn ready(&self, conn: Arc<Conn>) {
-        lock(&self.ready).push(conn);
+        lock(&self.ready).push_back(conn);
     }
 
     pub(super) fn take_ready(&self) -> Option<Arc<Conn>> {
-        lock(&self.ready).pop()
+        lock(&self.ready).pop_front()
     }
 
     /// A page is to be made.
     pub(super) fn submit(&self, job: Arc<Job>) {
-        lock(&self.jobs).insert(0, job);
+        lock(&self.jobs).push_back(job);
     }
 
     /// The page that has waited longest for its thread, and whether more of them wait.
     pub(super) fn take_job(&self) -> Option<(Arc<Job>, bool)> {
         let mut jobs = lock(&self.jobs);
-        let job = jobs.pop()?;
+        let job = jobs.pop_front()?;
         Some((job, !jobs.is_empty()))
     }
 
     /// Back to the others: there is no thread for it.
     pub(super) fn put_back(&self, job: Arc<Job>) {
-        lock(&self.jobs).push(job);
+        lock(&self.jobs).push_front(job);
     }
 
     /// Wakes one thread, so that it looks at the lists.

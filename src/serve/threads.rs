@@ -19,6 +19,8 @@ const IDLE: Timespec = Timespec { tv_sec: 300, tv_nsec: 0 };
 const KEPT: usize = 2;
 /// Threads beside those that make the pages that may be made at once: for those that are held up.
 const SPARE: usize = 64;
+/// Connections that are driven in a row.
+const TURN: usize = 64;
 /// More than so many there never are. Pages that find no thread wait for one.
 const MOST: usize = 512;
 
@@ -119,12 +121,14 @@ fn happened(server: &Arc<Server>, key: u64) {
     }
 }
 
-/// Does all that is on the lists.
+/// Does what is on the lists.
 fn work(server: &Arc<Server>, hub: &Hub) {
     loop {
         // What can hold up nobody comes first.
-        while let Some(conn) = hub.take_ready() {
-            server.drive(&conn, false);
+        let drive = |_: &usize| hub.take_ready().map(|conn| server.drive(&conn, false)).is_some();
+        if (0..TURN).take_while(drive).count() == TURN {
+            // A client that asks on and on is ready again and again; what happened to the others comes before the bell.
+            hub.nudge();
         }
         let Some((job, more)) = hub.take_job() else { return };
         if !server.threads.relieved(server) && server.threads.all.load(SeqCst) > 1 {

@@ -1,9 +1,12 @@
 use super::site::{read, request, site};
 use crate::serve::Settings;
 use std::collections::HashSet;
+use std::io::Write;
 use std::net::TcpStream;
-use std::sync::atomic::Ordering::SeqCst;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// A page that hangs, and no other's: each with a patience of its own.
 fn held(at: usize) -> String {
@@ -15,11 +18,11 @@ fn pages_in_turn_take_two_threads_at_most() {
     let site = site(Settings::default());
     let mut kept = site.connect();
     for _ in 0..20 {
-        std::io::Write::write_all(&mut kept, request("/metrics", "").as_bytes()).unwrap();
+        kept.write_all(request("/metrics", "").as_bytes()).unwrap();
         assert_eq!(read(&mut kept).status, 200);
         assert_eq!(site.get("/metrics").status, 200);
         // Who made it has come back by then.
-        std::thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(10));
     }
     let threads: HashSet<_> = site.pages.threads.lock().unwrap().iter().copied().collect();
     assert!(threads.len() <= 2, "{}", threads.len());
@@ -46,4 +49,31 @@ fn pages_that_hang_cost_their_own_threads_only() {
         assert_eq!(read(client).status, 200);
     }
     assert_eq!((site.figures().made, site.figures().making), (81, 0));
+}
+
+#[test]
+fn clients_that_ask_on_and_on_leave_room_for_others() {
+    let site = site(Settings::default());
+    let stop = Arc::new(AtomicBool::new(false));
+    let flood = request("/-/healthy", "").repeat(1000);
+    let busy: Vec<_> = (0..4)
+        .map(|_| {
+            let (mut client, stop, flood) = (site.connect(), Arc::clone(&stop), flood.clone());
+            let mut reader = client.try_clone().unwrap();
+            thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+            thread::spawn(move || {
+                while !stop.load(SeqCst) {
+                    client.write_all(flood.as_bytes()).unwrap();
+                }
+                client.shutdown(std::net::Shutdown::Both).unwrap();
+            })
+        })
+        .collect();
+    for _ in 0..20 {
+        let begun = Instant::now();
+        assert_eq!(site.get("/metrics").status, 200);
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    }
+    stop.store(true, SeqCst);
+    busy.into_iter().for_each(|client| client.join().unwrap());
 }
