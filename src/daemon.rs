@@ -10,6 +10,7 @@ use collectors::model::{Batch, Family, counter, gauge};
 use collectors::{ALL, Group};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
@@ -51,19 +52,21 @@ pub fn serve(written: &Written, config: Config) -> Result<(), String> {
     let figures = Arc::clone(&state);
     engine.extend(Box::new(move |out| put_figures(&figures, out)));
     let settings = settings(&config);
-    let runtime = serve::runtime().map_err(|error| format!("the event loop could not start: {error}"))?;
+    // Only for the signals: the server has threads of its own.
+    let runtime = Builder::new_current_thread().enable_io().build();
+    let runtime = runtime.map_err(|error| format!("the event loop could not start: {error}"))?;
     runtime.block_on(async {
         let hear = |kind| signal(kind).map_err(|error| format!("signals could not be heard: {error}"));
         let (mut term, mut int) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
         let reloads = Reloads { written: written.clone(), current: config.clone(), engine, source: source.clone() };
         tokio::spawn(reloads.listen(hear(SignalKind::hangup())?));
         announce(&config.listen, &bound, &settings);
-        let stop = async move {
-            tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-            tracing::info!("stopping");
-        };
-        let ended = serve::run(settings, Arc::new(source), bound, state, stop).await;
-        ended.map_err(|error| format!("the server could not start: {error}"))
+        let running = serve::start(settings, Arc::new(source), bound, state);
+        let running = running.map_err(|error| format!("the server could not start: {error}"))?;
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+        tracing::info!("stopping");
+        running.stop();
+        Ok(())
     })
 }
 

@@ -1,156 +1,180 @@
-//! Running the server: accepting, one task per connection, stopping.
+//! Running the server: accepting, stopping.
 
-use super::bind::{Bound, Socket, SocketFile};
-use super::conns::Place;
-use super::guard::{Guarded, Stream, drive};
+use super::bind::{Bound, Socket};
+use super::conns::Conn;
+use super::guard::{Guarded, Serving, Stream};
+use super::hub::LISTENERS;
 use super::routes::Server;
-use super::{Pages, Settings, State};
+use super::{Pages, Settings, State, lock, threads};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
-use rustix::net::sockopt;
+use rustix::net::{SocketFlags, accept_with, sockopt};
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::runtime::{Builder, Runtime};
-use tokio::task::{JoinSet, yield_now};
-use tokio::time::{sleep, timeout};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// Header lines a request may have.
 const HEADERS_MAX: usize = 64;
+/// Connections that are accepted at a time.
+const AT_A_TIME: usize = 64;
+/// How long nothing is accepted after an error that is nobody's fault.
+const PAUSE: Duration = Duration::from_millis(50);
 
-/// The runtime the server is made for: one thread.
+/// A server at work.
+pub struct Running(Arc<Server>);
+
+/// Serves `pages` from now on, on threads of its own.
 ///
 /// # Errors
-/// The kernel has no file descriptors left.
-pub fn runtime() -> io::Result<Runtime> {
-    Builder::new_current_thread().enable_all().build()
-}
-
-/// Serves `pages` until `stop` is ready, then ends within [`Limits::stop`](super::Limits::stop), whatever clients and
-/// renders do. A render that hangs goes on on its own thread: leave the process without waiting for it.
-///
-/// # Errors
-/// A socket could not be handed to the runtime, or there are no file descriptors left.
-pub async fn run(
-    settings: Settings,
-    pages: Arc<dyn Pages>,
-    bound: Vec<Bound>,
-    state: Arc<State>,
-    stop: impl Future,
-) -> io::Result<()> {
-    let mut listeners = bound.into_iter().map(Listener::new).collect::<io::Result<Vec<_>>>()?;
-    let server = Arc::new(Server::new(settings, pages, state)?);
-    let looking_after = tokio::spawn(Arc::clone(&server.share).look_after());
-    let mut tasks = JoinSet::new();
-    let mut stop = pin!(stop);
-    loop {
-        let event = poll_fn(|cx| {
-            if stop.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(None);
-            }
-            while let Poll::Ready(Some(_)) = tasks.poll_join_next(cx) {}
-            poll_accept(&mut listeners, cx).map(Some)
-        });
-        match event.await {
-            None => break,
-            Some(Ok(stream)) => {
-                if server.conns.full() {
-                    // Those before it may have requests to read, and then they are not the ones to go.
-                    yield_now().await;
-                }
-                spawn(&server, stream, &mut tasks);
-            }
-            Some(Err(error)) => exhausted(&server, &error).await,
+/// There are no file descriptors or threads left.
+pub fn start(settings: Settings, pages: Arc<dyn Pages>, bound: Vec<Bound>, state: Arc<State>) -> io::Result<Running> {
+    let listeners = bound.into_iter().map(Listener::new).collect();
+    let server = Arc::new(Server::new(settings, pages, state, listeners)?);
+    for (listener, key) in server.listeners.iter().zip(LISTENERS..) {
+        if let Some(bound) = &*lock(&listener.bound) {
+            server.hub.add(socket(bound), key, EventFlags::IN | EventFlags::ONESHOT)?;
         }
     }
-    drop(listeners);
-    server.conns.stop();
-    // Running out of time here is what the next line is for.
-    let _ = timeout(server.settings.limits.stop, drain(&mut tasks)).await;
-    tasks.abort_all();
-    drain(&mut tasks).await;
-    looking_after.abort();
-    Ok(())
+    threads::start(&server)?;
+    Ok(Running(server))
 }
 
-async fn drain(tasks: &mut JoinSet<()>) {
-    while tasks.join_next().await.is_some() {}
-}
-
-fn spawn(server: &Arc<Server>, stream: Stream, tasks: &mut JoinSet<()>) {
-    let limits = &server.settings.limits;
-    if let Stream::Tcp(stream) = &stream {
-        // Both only help; a client that is gone already is noticed soon enough.
-        let _ = stream.set_nodelay(true);
-        // What the kernel holds for a client that stopped reading must not outlive the answer's own limit by much.
-        let _ = sockopt::set_tcp_user_timeout(stream, u32::try_from(limits.write.as_millis()).unwrap_or(u32::MAX));
-    }
-    let Some(place) = server.conns.admit() else { return };
-    let conn = Arc::clone(&place.conn);
-    conn.served_by(tasks.spawn(serve(Arc::clone(server), stream, place)));
-}
-
-async fn serve(server: Arc<Server>, stream: Stream, place: Place) {
-    let (server, conn) = (&server, &place.conn);
-    let service = service_fn(|request| async move { Ok::<_, Infallible>(server.answer(conn, request).await) });
-    let connection = http1::Builder::new()
-        // The clock in `drive` does this; hyper's would also end kept connections.
-        .header_read_timeout(None)
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(server.settings.limits.head_bytes.max(8192))
-        .serve_connection(Guarded::new(stream, conn, &server.state), service);
-    drive(connection, conn, &server.conns).await;
-}
-
-/// An error of accepting. Some belong to the connection that was to be accepted; the rest need a pause.
-async fn exhausted(server: &Server, error: &io::Error) {
-    const PAUSE: Duration = Duration::from_millis(50);
-    match Errno::from_io_error(error) {
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
-            server.conns.spare();
-            sleep(PAUSE).await;
+impl Running {
+    /// Ends within [`Limits::stop`](super::Limits::stop), whatever clients and renders do. A render that hangs goes on
+    /// on its own thread: leave the process without waiting for it.
+    pub fn stop(&self) {
+        let server = &self.0;
+        for listener in &server.listeners {
+            let bound = lock(&listener.bound).take();
+            drop(bound);
         }
-        Some(Errno::CONNABORTED | Errno::CONNRESET | Errno::INTR | Errno::PROTO | Errno::PERM) => {}
-        _ => sleep(PAUSE).await,
+        server.conns.stop(server.settings.limits.stop);
+        server.hub.end();
     }
 }
 
-enum Listener {
-    Tcp(TcpListener),
-    /// The file is only held: it is removed with the listener.
-    Unix(UnixListener, #[allow(dead_code, reason = "held for its Drop")] SocketFile),
+/// An address that is listened at, until the server stops.
+pub(super) struct Listener {
+    bound: Mutex<Option<Bound>>,
+    /// Nothing is accepted until the clock rings.
+    paused: AtomicBool,
+    /// The others had their turn since it was full.
+    waited: AtomicBool,
 }
 
 impl Listener {
-    fn new(bound: Bound) -> io::Result<Self> {
-        Ok(match bound.0 {
-            Socket::Tcp(listener) => Listener::Tcp(TcpListener::from_std(listener)?),
-            Socket::Unix(listener, file) => Listener::Unix(UnixListener::from_std(listener)?, file),
-        })
+    fn new(bound: Bound) -> Self {
+        let no = || AtomicBool::new(false);
+        Listener { bound: Mutex::new(Some(bound)), paused: no(), waited: no() }
+    }
+}
+
+fn socket(bound: &Bound) -> BorrowedFd<'_> {
+    match &bound.0 {
+        Socket::Tcp(listener) => listener.as_fd(),
+        Socket::Unix(listener, _) => listener.as_fd(),
+    }
+}
+
+impl Server {
+    /// Accepts whom there is, at the address with this key.
+    pub(super) fn accept(self: &Arc<Self>, key: u64) {
+        let at = usize::try_from(key - LISTENERS).unwrap_or(usize::MAX);
+        let Some(listener) = self.listeners.get(at) else { return };
+        let bound = lock(&listener.bound);
+        let Some(bound) = &*bound else { return };
+        let most = match self.conns.full() {
+            false => AT_A_TIME,
+            true if listener.waited.swap(false, Relaxed) => 1,
+            true => {
+                // Those before it may have requests to read, and then they are not the ones to go: what happened to
+                // them is told before this is told again.
+                listener.waited.store(true, Relaxed);
+                0
+            }
+        };
+        for _ in 0..most {
+            match accept_with(socket(bound), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+                Ok(stream) => self.admit(stream, matches!(bound.0, Socket::Tcp(_))),
+                Err(Errno::AGAIN) => break,
+                // These belong to the connection that was to be accepted.
+                Err(Errno::CONNABORTED | Errno::CONNRESET | Errno::INTR | Errno::PROTO | Errno::PERM) => {}
+                Err(error) => {
+                    if matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) {
+                        self.conns.spare();
+                    }
+                    listener.paused.store(true, Relaxed);
+                    return self.clock.by(Instant::now() + PAUSE);
+                }
+            }
+            if self.conns.full() {
+                break;
+            }
+        }
+        self.listen(bound, key);
     }
 
-    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
-        let tcp = |(stream, _): (TcpStream, _)| Stream::Tcp(stream);
-        match self {
-            Listener::Tcp(listener) => listener.poll_accept(cx).map_ok(tcp),
-            Listener::Unix(listener, _) => listener.poll_accept(cx).map_ok(|(stream, _)| Stream::Unix(stream)),
+    fn listen(&self, bound: &Bound, key: u64) {
+        if let Err(error) = self.hub.arm(socket(bound), key, EventFlags::IN) {
+            tracing::error!(%error, "an address is no longer listened at");
+        }
+    }
+
+    fn admit(self: &Arc<Self>, stream: OwnedFd, is_tcp: bool) {
+        if is_tcp {
+            let limit = u32::try_from(self.settings.limits.write.as_millis()).unwrap_or(u32::MAX);
+            // Both only help; a client that is gone already is noticed soon enough.
+            let _ = sockopt::set_tcp_nodelay(&stream, true);
+            // What the kernel holds for a client that stopped reading must not outlive the answer's own limit by much.
+            let _ = sockopt::set_tcp_user_timeout(&stream, limit);
+        }
+        let Some(conn) = self.conns.admit() else { return };
+        let stream = Arc::new(Stream::new(stream));
+        let guarded = Guarded::new(&stream, &conn, &self.state);
+        let serving = Serving::new(stream, serve(Arc::clone(self), guarded, Arc::clone(&conn)));
+        *lock(&conn.serving) = Some(serving);
+        if self.conns.find(conn.id).is_none() {
+            // It had to go before there was anything to close.
+            return conn.cut();
+        }
+        self.drive(&conn, false);
+    }
+
+    /// The clock rang: somebody may be out of time.
+    pub(super) fn rung(self: &Arc<Self>) {
+        self.clock.heard();
+        for (listener, key) in self.listeners.iter().zip(LISTENERS..) {
+            if let Some(bound) = &*lock(&listener.bound)
+                && listener.paused.swap(false, Relaxed)
+            {
+                self.listen(bound, key);
+            }
+        }
+        self.share.expire();
+        let (late, next) = self.conns.due();
+        if let Some(next) = next {
+            self.clock.by(next);
+        }
+        for conn in late {
+            self.drive(&conn, false);
         }
     }
 }
 
-fn poll_accept(listeners: &mut [Listener], cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
-    for at in 0..listeners.len() {
-        if let Some(Poll::Ready(accepted)) = listeners.get(at).map(|listener| listener.poll_accept(cx)) {
-            // A flood at one address must not starve the others.
-            listeners.rotate_left(at + 1);
-            return Poll::Ready(accepted);
-        }
-    }
-    Poll::Pending
+async fn serve(server: Arc<Server>, stream: Guarded, conn: Arc<Conn>) {
+    let (server, conn) = (&server, &conn);
+    let service = service_fn(|request| async move { Ok::<_, Infallible>(server.answer(conn, request).await) });
+    let connection = http1::Builder::new()
+        // `Server::drive` does this; hyper's would also end kept connections.
+        .header_read_timeout(None)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(server.settings.limits.head_bytes.max(8192))
+        .serve_connection(stream, service);
+    // How it ended is the client's business; what it cost is counted elsewhere.
+    let _ = connection.await;
 }

@@ -22,7 +22,8 @@ pub struct Bound(pub(super) Socket);
 #[derive(Debug)]
 pub(super) enum Socket {
     Tcp(TcpListener),
-    Unix(UnixListener, SocketFile),
+    /// The file is only held: it is removed with the listener.
+    Unix(UnixListener, #[allow(dead_code, reason = "held for its Drop")] SocketFile),
 }
 
 /// A Unix socket's file; removed on drop if it is still the one that was made.

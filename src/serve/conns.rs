@@ -1,13 +1,14 @@
 //! Every connection, what it is doing and since when; who has to go when there are too many.
 
+use super::guard::Serving;
+use super::hub::Hub;
 use super::{Limits, State, lock};
 use hyper::body::Bytes;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
-use tokio::task::AbortHandle;
-use tokio::time::Instant;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::task::Wake;
+use std::time::{Duration, Instant};
 
 /// What a connection is doing. The order is the order in which connections have to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,10 +25,20 @@ pub(super) enum Phase {
 
 /// One connection.
 pub(super) struct Conn {
-    id: u64,
+    pub(super) id: u64,
     limits: Limits,
     now: Mutex<Now>,
-    abort: OnceLock<AbortHandle>,
+    hub: Arc<Hub>,
+    /// hyper, as long as the connection is open. Held only by who drives or closes it, and never while a page is made.
+    pub(super) serving: Mutex<Option<Serving>>,
+}
+
+/// Whoever waits for a page is woken by the thread that made it, which goes on with the connection.
+impl Wake for Conn {
+    fn wake(self: Arc<Self>) {
+        let hub = Arc::clone(&self.hub);
+        hub.ready(self);
+    }
 }
 
 struct Now {
@@ -51,16 +62,10 @@ impl Now {
 }
 
 impl Conn {
-    fn new(id: u64, limits: Limits) -> Self {
+    fn new(id: u64, limits: Limits, hub: Arc<Hub>) -> Self {
         let now =
             Now { phase: Phase::Head, since: Instant::now(), making: false, unbuffered: 0, whole: false, page: None };
-        Conn { id, limits, now: Mutex::new(now), abort: OnceLock::new() }
-    }
-
-    /// The task that serves it.
-    pub(super) fn served_by(&self, abort: AbortHandle) {
-        // Set once, right after the task was made.
-        let _ = self.abort.set(abort);
+        Conn { id, limits, now: Mutex::new(now), hub, serving: Mutex::default() }
     }
 
     /// What it does, and when that is over at the latest. Whoever waits for a page gives up by itself.
@@ -132,10 +137,10 @@ impl Conn {
         (served, if served { now.phase } else { Phase::Idle }, now.since)
     }
 
-    fn cut(&self) {
-        if let Some(abort) = self.abort.get() {
-            abort.abort();
-        }
+    /// Closes it. To be called with no other lock held.
+    pub(super) fn cut(&self) {
+        let serving = lock(&self.serving).take();
+        drop(serving);
     }
 }
 
@@ -143,27 +148,45 @@ impl Conn {
 pub(super) struct Conns {
     limits: Limits,
     state: Arc<State>,
+    hub: Arc<Hub>,
     open: Mutex<BTreeMap<u64, Arc<Conn>>>,
+    /// Told when the last one is gone while the server stops.
+    empty: Condvar,
     stopping: AtomicBool,
 }
 
-/// A connection's place among the others, given up on drop.
-pub(super) struct Place {
-    pub(super) conn: Arc<Conn>,
-    conns: Arc<Conns>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = lock(&self.conns.open);
-        open.remove(&self.conn.id);
-        self.conns.state.connections.store(open.len(), Relaxed);
-    }
-}
-
 impl Conns {
-    pub(super) fn new(limits: Limits, state: Arc<State>) -> Self {
-        Conns { limits, state, open: Mutex::default(), stopping: AtomicBool::new(false) }
+    pub(super) fn new(limits: Limits, state: Arc<State>, hub: Arc<Hub>) -> Self {
+        Conns { limits, state, hub, open: Mutex::default(), empty: Condvar::new(), stopping: AtomicBool::new(false) }
+    }
+
+    /// The connection with this number, if it is still open.
+    pub(super) fn find(&self, id: u64) -> Option<Arc<Conn>> {
+        lock(&self.open).get(&id).cloned()
+    }
+
+    /// A connection is closed.
+    pub(super) fn gone(&self, conn: &Conn) {
+        let mut open = lock(&self.open);
+        open.remove(&conn.id);
+        self.state.connections.store(open.len(), Relaxed);
+        if open.is_empty() && self.stopping() {
+            self.empty.notify_all();
+        }
+    }
+
+    /// Those that may be out of time, and when the next one will be.
+    pub(super) fn due(&self) -> (Vec<Arc<Conn>>, Option<Instant>) {
+        let now = Instant::now();
+        let (mut late, mut next) = (Vec::new(), None::<Instant>);
+        for conn in lock(&self.open).values() {
+            match conn.due().1 {
+                Some(due) if due <= now => late.push(Arc::clone(conn)),
+                Some(due) => next = Some(next.map_or(due, |next| next.min(due))),
+                None => {}
+            }
+        }
+        (late, next)
     }
 
     /// Whether another connection has to go before a new one is admitted.
@@ -176,32 +199,35 @@ impl Conns {
     }
 
     /// A place for a new connection. Another one may have to go; none if all others are waiting for their page.
-    pub(super) fn admit(self: &Arc<Self>) -> Option<Place> {
+    pub(super) fn admit(&self) -> Option<Arc<Conn>> {
         let id = self.state.accepted.fetch_add(1, Relaxed);
         let mut open = lock(&self.open);
-        if open.len() >= self.most() && !self.evict(&mut open, Phase::Writing) {
-            return None;
-        }
-        let conn = Arc::new(Conn::new(id, self.limits));
+        let out = if open.len() >= self.most() { Some(self.evict(&mut open, Phase::Writing)?) } else { None };
+        let conn = Arc::new(Conn::new(id, self.limits, Arc::clone(&self.hub)));
         open.insert(id, Arc::clone(&conn));
         self.state.connections.store(open.len(), Relaxed);
-        Some(Place { conn, conns: Arc::clone(self) })
+        drop(open);
+        if let Some(out) = out {
+            out.cut();
+        }
+        Some(conn)
     }
 
     /// The oldest connection that nobody works for goes: file descriptors or kernel memory have run out.
     pub(super) fn spare(&self) {
-        self.evict(&mut lock(&self.open), Phase::Idle);
+        let out = self.evict(&mut lock(&self.open), Phase::Idle);
+        if let Some(out) = out {
+            out.cut();
+        }
     }
 
-    fn evict(&self, open: &mut BTreeMap<u64, Arc<Conn>>, up_to: Phase) -> bool {
+    /// The connection that has to go first, if any has to.
+    fn evict(&self, open: &mut BTreeMap<u64, Arc<Conn>>, up_to: Phase) -> Option<Arc<Conn>> {
         let first = open.values().map(|conn| (conn.rank(), conn.id)).min();
-        let Some(conn) = first.filter(|(rank, _)| rank.1 <= up_to).and_then(|(_, id)| open.remove(&id)) else {
-            return false;
-        };
-        conn.cut();
+        let out = first.filter(|(rank, _)| rank.1 <= up_to).and_then(|(_, id)| open.remove(&id))?;
         self.state.connections.store(open.len(), Relaxed);
         self.state.crowded_out.fetch_add(1, Relaxed);
-        true
+        Some(out)
     }
 
     /// Whether the pages in memory take more than they may.
@@ -225,12 +251,13 @@ impl Conns {
             })
             .collect();
         readers.sort_unstable();
+        let mut out = Vec::new();
         for (at, (_, id, page)) in readers.iter().enumerate() {
             if over == 0 {
                 break;
             }
             if let Some(conn) = open.remove(id) {
-                conn.cut();
+                out.push(conn);
                 self.state.crowded_out.fetch_add(1, Relaxed);
             }
             // A shared page goes with its last reader.
@@ -239,6 +266,8 @@ impl Conns {
             }
         }
         self.state.connections.store(open.len(), Relaxed);
+        drop(open);
+        out.iter().for_each(|conn| conn.cut());
     }
 
     /// A connection ran out of time.
@@ -256,13 +285,21 @@ impl Conns {
         self.stopping.load(Relaxed)
     }
 
-    /// Closes what nobody works for; the rest ends with the answer it is at.
-    pub(super) fn stop(&self) {
+    /// Closes what nobody works for; the rest may end with the answer it is at, and is closed after this time.
+    pub(super) fn stop(&self, limit: Duration) {
         self.stopping.store(true, Relaxed);
-        for conn in lock(&self.open).values() {
-            if conn.due().0 <= Phase::Idle {
-                conn.cut();
-            }
+        self.close(|conn| conn.due().0 <= Phase::Idle);
+        let left = |open: &mut BTreeMap<u64, Arc<Conn>>| !open.is_empty();
+        // Running out of time here is what the next line is for.
+        drop(self.empty.wait_timeout_while(lock(&self.open), limit, left).unwrap_or_else(PoisonError::into_inner));
+        self.close(|_| true);
+    }
+
+    fn close(&self, which: impl Fn(&Conn) -> bool) {
+        let all: Vec<Arc<Conn>> = lock(&self.open).values().filter(|conn| which(conn)).cloned().collect();
+        for conn in all {
+            conn.cut();
+            self.gone(&conn);
         }
     }
 

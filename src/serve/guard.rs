@@ -1,87 +1,115 @@
 //! The stream below hyper, and the clock beside it.
 //!
 //! hyper has no limit for writing, and its limit for heads also ends kept connections. So the stream notes when bytes
-//! come in and when all of an answer is with the kernel, and the connection's task keeps one clock for all limits.
+//! come in and when all of an answer is with the kernel, and each connection has one time for all limits.
 
 use super::State;
-use super::conns::{Conn, Conns, Phase};
+use super::conns::{Conn, Phase};
+use super::hub::Hub;
+use super::routes::Server;
 use hyper::rt::{Read, ReadBufCursor, Write};
-use std::future::{Future, poll_fn};
+use rustix::event::epoll::EventFlags;
+use rustix::io::{Errno, read, writev};
+use rustix::net::{Shutdown, shutdown};
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{Instant, Sleep, sleep_until};
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 /// A request's head is read in pieces of this size; most are a single one.
 const PIECE: usize = 2048;
 
-/// A stream of either kind: one type, so that hyper is in the binary once.
-pub(super) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+/// A socket, and what hyper waits for at it. Only who drives the connection changes it.
+pub(super) struct Stream {
+    socket: OwnedFd,
+    /// There may be something to read. Unknown after an event, and until a read brings less than it could.
+    readable: AtomicBool,
+    wants_in: AtomicBool,
+    wants_out: AtomicBool,
 }
 
-macro_rules! delegate {
-    ($guarded:expr, $method:ident, $($argument:expr),*) => {
-        match &mut $guarded.stream {
-            Stream::Tcp(stream) => Pin::new(stream).$method($($argument),*),
-            Stream::Unix(stream) => Pin::new(stream).$method($($argument),*),
-        }
-    };
+impl Stream {
+    pub(super) fn new(socket: OwnedFd) -> Self {
+        let no = || AtomicBool::new(false);
+        // The request may have come with the connection.
+        Stream { socket, readable: AtomicBool::new(true), wants_in: no(), wants_out: no() }
+    }
+
+    fn wants(&self) -> EventFlags {
+        let wants = |is: &AtomicBool, flag| if is.load(Relaxed) { flag } else { EventFlags::empty() };
+        wants(&self.wants_in, EventFlags::IN) | wants(&self.wants_out, EventFlags::OUT)
+    }
 }
 
 /// The stream as hyper sees it.
 pub(super) struct Guarded {
-    stream: Stream,
+    stream: Arc<Stream>,
     conn: Arc<Conn>,
     state: Arc<State>,
 }
 
 impl Guarded {
-    pub(super) fn new(stream: Stream, conn: &Arc<Conn>, state: &Arc<State>) -> Self {
-        Guarded { stream, conn: Arc::clone(conn), state: Arc::clone(state) }
-    }
-
-    fn sent(&self, sent: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(bytes)) = &sent {
-            self.state.sent_bytes.fetch_add(*bytes as u64, Relaxed);
-        }
-        sent
+    pub(super) fn new(stream: &Arc<Stream>, conn: &Arc<Conn>, state: &Arc<State>) -> Self {
+        Guarded { stream: Arc::clone(stream), conn: Arc::clone(conn), state: Arc::clone(state) }
     }
 }
 
 impl Read for Guarded {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut out: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, mut out: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let mut piece = [const { MaybeUninit::<u8>::uninit() }; PIECE];
         let Some(room) = piece.get_mut(..out.remaining().min(PIECE)) else { return Poll::Ready(Ok(())) };
-        let mut piece = ReadBuf::uninit(room);
-        ready!(delegate!(self, poll_read, cx, &mut piece))?;
-        if !piece.filled().is_empty() {
-            self.conn.read(piece.filled());
-            out.put_slice(piece.filled());
+        let (stream, most) = (&self.stream, room.len());
+        while stream.readable.load(Relaxed) {
+            match read(&stream.socket, &mut *room) {
+                Ok((bytes, _)) => {
+                    // The end is told again and again.
+                    stream.readable.store(bytes.len() == most || bytes.is_empty(), Relaxed);
+                    if !bytes.is_empty() {
+                        self.conn.read(bytes);
+                        out.put_slice(bytes);
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                Err(Errno::AGAIN) => stream.readable.store(false, Relaxed),
+                Err(Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
         }
-        Poll::Ready(Ok(()))
+        stream.wants_in.store(true, Relaxed);
+        Poll::Pending
     }
 }
 
 impl Write for Guarded {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let sent = delegate!(self, poll_write, cx, bytes);
-        self.sent(sent)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let sent = delegate!(self, poll_write_vectored, cx, slices);
-        self.sent(sent)
+        loop {
+            match writev(&self.stream.socket, slices) {
+                Ok(bytes) => {
+                    self.state.sent_bytes.fetch_add(bytes as u64, Relaxed);
+                    return Poll::Ready(Ok(bytes));
+                }
+                Err(Errno::AGAIN) => {
+                    self.stream.wants_out.store(true, Relaxed);
+                    return Poll::Pending;
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
     }
 
     // Without this, hyper would copy each page into a buffer of the connection.
@@ -90,52 +118,84 @@ impl Write for Guarded {
     }
 
     /// hyper flushes only when its own buffer is empty.
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(delegate!(self, poll_flush, cx))?;
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.conn.flushed();
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        delegate!(self, poll_shutdown, cx)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(shutdown(&self.stream.socket, Shutdown::Write).map_err(io::Error::from))
     }
 }
 
-/// Drives a connection until it ends, runs out of time, or has nothing left to do while the server stops.
-pub(super) async fn drive(connection: impl Future, conn: &Conn, conns: &Conns) {
-    let mut connection = pin!(connection);
-    // Set when there is something to wait for; with a request that comes whole, that is the next one.
-    let mut clock = pin!(None::<Sleep>);
-    poll_fn(|cx| {
-        // How it ended is the client's business; what it cost is counted elsewhere.
-        if connection.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        let (phase, due) = conn.due();
-        if conns.stopping() && phase <= Phase::Idle {
-            return Poll::Ready(());
-        }
-        let Some(due) = due else { return Poll::Pending };
-        ready!(poll_clock(clock.as_mut(), due, cx));
-        conns.late(phase);
-        Poll::Ready(())
-    })
-    .await;
+/// hyper at work for a connection. Dropping it closes the connection.
+pub(super) struct Serving {
+    work: Pin<Box<dyn Future<Output = ()> + Send>>,
+    stream: Arc<Stream>,
+    /// The hub knows it.
+    known: bool,
+    /// The events that are told, once.
+    armed: EventFlags,
 }
 
-/// Whether it is as late as that. The clock may ring too early, and is moved on only then: most of what it is set for
-/// comes in time, and moving it would take the runtime's timers every time.
-fn poll_clock(mut clock: Pin<&mut Option<Sleep>>, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
-    loop {
-        match clock.as_mut().as_pin_mut() {
-            Some(set) if set.deadline() <= due => {
-                ready!(set.poll(cx));
-                if due <= Instant::now() {
-                    return Poll::Ready(());
-                }
-            }
-            _ => {}
+impl Serving {
+    pub(super) fn new(stream: Arc<Stream>, work: impl Future<Output = ()> + Send + 'static) -> Self {
+        Serving { work: Box::pin(work), stream, known: false, armed: EventFlags::empty() }
+    }
+
+    /// Goes on as far as it can; whether that is the end.
+    fn drive(&mut self, conn: &Arc<Conn>, event: bool) -> bool {
+        if event {
+            self.armed = EventFlags::empty();
+            self.stream.readable.store(true, Relaxed);
         }
-        clock.set(Some(sleep_until(due)));
+        self.stream.wants_in.store(false, Relaxed);
+        self.stream.wants_out.store(false, Relaxed);
+        let waker = Waker::from(Arc::clone(conn));
+        let work = self.work.as_mut();
+        // How it ended is the client's business; what it cost is counted elsewhere.
+        catch_unwind(AssertUnwindSafe(|| work.poll(&mut Context::from_waker(&waker)).is_ready())).unwrap_or(true)
+    }
+
+    /// Has the events told that hyper waits for.
+    fn arm(&mut self, hub: &Hub, conn: &Conn) -> io::Result<()> {
+        let wants = self.stream.wants();
+        if self.armed.contains(wants) {
+            return Ok(());
+        }
+        // Not known before there is something to wait for: the first request would wake another thread.
+        if self.known {
+            hub.arm(&self.stream.socket, conn.id, wants)?;
+        } else {
+            hub.add(&self.stream.socket, conn.id, wants | EventFlags::ONESHOT)?;
+            self.known = true;
+        }
+        self.armed = wants;
+        Ok(())
+    }
+}
+
+impl Server {
+    /// Drives a connection as far as it goes, and closes it if that is the end, if it ran out of time, or if it has
+    /// nothing left to do while the server stops.
+    pub(super) fn drive(&self, conn: &Arc<Conn>, event: bool) {
+        let mut slot = conn.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(serving) = slot.as_mut() else { return };
+        if !serving.drive(conn, event) {
+            let (phase, due) = conn.due();
+            let late = due.is_some_and(|due| due <= Instant::now());
+            if late {
+                self.conns.late(phase);
+            } else if !(self.conns.stopping() && phase <= Phase::Idle) && serving.arm(&self.hub, conn).is_ok() {
+                if let Some(due) = due {
+                    self.clock.by(due);
+                }
+                return;
+            }
+        }
+        let ended = slot.take();
+        drop(slot);
+        drop(ended);
+        self.conns.gone(conn);
     }
 }

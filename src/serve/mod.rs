@@ -1,7 +1,8 @@
 //! HTTP: pages, filters, landing page, limits.
 //!
-//! One task per connection, on the runtime's only thread; making a page (collecting, encoding, compressing) happens on
-//! threads of its own. Nothing a client does or leaves undone holds anything for longer than [`Limits`] says.
+//! A few equal threads wait for events, and whichever gets one does all that follows from it, up to making a page
+//! (collecting, encoding, compressing). Nothing a client does or leaves undone holds anything for longer than [`Limits`]
+//! says, and no collector that hangs holds more than the thread it hangs on.
 
 mod accept;
 mod alarm;
@@ -10,6 +11,7 @@ mod bind;
 mod conns;
 mod guard;
 mod gzip;
+mod hub;
 mod landing;
 mod listen;
 mod negotiate;
@@ -23,7 +25,7 @@ mod state;
 mod tests;
 mod threads;
 
-pub use accept::{run, runtime};
+pub use accept::{Running, start};
 pub use bind::{Bound, bind};
 pub use listen::Listen;
 pub use settings::{GroupPage, Limits, Settings};
@@ -38,13 +40,13 @@ pub type Selection = Arc<[usize]>;
 
 /// Where the pages come from.
 pub trait Pages: Send + Sync + 'static {
-    /// Which collectors a request means. Called on the runtime's thread: it must not wait for anything.
+    /// Which collectors a request means. It must not wait for anything.
     ///
     /// # Errors
     /// One sentence for the client: the filter names something that is not there.
     fn select(&self, group: Option<&str>, collect: &[String], exclude: &[String]) -> Result<Selection, String>;
 
-    /// Begins a page that shows what is there now. Called on the runtime's thread too.
+    /// Begins a page that shows what is there now. It must not wait for anything either.
     fn begin(&self, selection: &Selection, format: Format, patience: Duration) -> Box<dyn Making>;
 }
 

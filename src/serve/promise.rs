@@ -9,7 +9,7 @@ use std::future::poll_fn;
 use std::mem;
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
-use tokio::time::Instant;
+use std::time::Instant;
 
 /// Why there is no page.
 #[derive(Debug, PartialEq, Eq)]

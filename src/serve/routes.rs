@@ -2,30 +2,39 @@
 //!
 //! Only GET and HEAD are answered; node_exporter takes any method for a GET, which no scraper relies on.
 
+use super::accept::Listener;
+use super::alarm::Clock;
 use super::answer::Answer;
 use super::conns::{Conn, Conns};
+use super::hub::{CLOCK, Hub};
 use super::promise::Missed;
 use super::query::Filter;
 use super::share::{Busy, Share, Want};
 use super::state::Counted;
+use super::threads::Threads;
 use super::{Format, Pages, Settings, State, landing, negotiate};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use std::io;
 use std::sync::Arc;
-use tokio::time::Instant;
+use std::time::Instant;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What every connection needs.
+/// What every thread and every connection needs.
 pub(super) struct Server {
     pub(super) settings: Settings,
     pub(super) state: Arc<State>,
     pub(super) conns: Arc<Conns>,
+    pub(super) hub: Arc<Hub>,
+    /// Rings when a connection may be out of time, or a finished page too old.
+    pub(super) clock: Arc<Clock>,
+    pub(super) threads: Threads,
+    pub(super) listeners: Vec<Listener>,
     pages: Arc<dyn Pages>,
     pub(super) share: Arc<Share>,
     base: String,
@@ -59,16 +68,26 @@ enum Route<'a> {
 }
 
 impl Server {
-    /// To be called on the runtime's thread.
-    ///
     /// # Errors
     /// The kernel has no file descriptors left.
-    pub(super) fn new(settings: Settings, pages: Arc<dyn Pages>, state: Arc<State>) -> io::Result<Self> {
-        let conns = Arc::new(Conns::new(settings.limits, Arc::clone(&state)));
-        let share = Share::new(&settings, Arc::clone(&pages), Arc::clone(&state), Arc::clone(&conns))?;
+    pub(super) fn new(
+        settings: Settings,
+        pages: Arc<dyn Pages>,
+        state: Arc<State>,
+        listeners: Vec<Listener>,
+    ) -> io::Result<Self> {
+        let hub = Arc::new(Hub::new()?);
+        let clock = Arc::new(Clock::new(&hub, CLOCK)?);
+        let conns = Arc::new(Conns::new(settings.limits, Arc::clone(&state), Arc::clone(&hub)));
+        let (of, counted, kept) = (Arc::clone(&pages), Arc::clone(&state), Arc::clone(&conns));
+        let share = Share::new(&settings, of, counted, kept, Arc::clone(&hub), Arc::clone(&clock))?;
         Ok(Server {
             base: settings.base(),
             landing: Bytes::from(landing::page(&settings)),
+            threads: Threads::new(settings.max_requests),
+            hub,
+            clock,
+            listeners,
             settings,
             state,
             conns,

@@ -1,27 +1,23 @@
-//! Making pages: off the runtime's thread, once for all who ask for the same at the same time.
+//! Making pages: once for all who ask for the same at the same time, by a thread that drives no connection meanwhile.
 
-use super::alarm::Alarm;
+use super::alarm::{Alarm, Clock};
 use super::answer::hold;
 use super::conns::Conns;
 use super::gzip::Gzip;
+use super::hub::{ALARM, Hub};
 use super::promise::Promise;
-use super::threads::{Threads, Work};
 use super::{Format, Making, Pages, Selection, Settings, State, lock};
 use hyper::body::Bytes;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep};
+use std::time::{Duration, Instant};
 
 /// Below this, compression saves no packet.
 const WORTH_GZIP: usize = 1024;
 /// How often it is looked whether a page makes headway.
 const GLANCE: Duration = Duration::from_millis(10);
-/// Threads that make pages, those included that are held up; what is too much waits for one.
-const THREADS_MAX: usize = 64;
 /// How many finished pages are kept for the next one who asks.
 const KEPT_MAX: usize = 16;
 
@@ -61,15 +57,14 @@ pub(super) struct Share {
     join: Duration,
     entries: Mutex<Vec<Entry>>,
     gzip: Gzip,
-    threads: Threads,
+    hub: Arc<Hub>,
+    /// Rings when a finished page is too old.
+    clock: Arc<Clock>,
     /// Rings while a page is in the making.
     alarm: Alarm,
-    runtime: Handle,
 }
 
 impl Share {
-    /// To be called on the runtime's thread.
-    ///
     /// # Errors
     /// The kernel has no file descriptors left.
     pub(super) fn new(
@@ -77,6 +72,8 @@ impl Share {
         pages: Arc<dyn Pages>,
         state: Arc<State>,
         conns: Arc<Conns>,
+        hub: Arc<Hub>,
+        clock: Arc<Clock>,
     ) -> io::Result<Self> {
         Ok(Share {
             pages,
@@ -87,9 +84,9 @@ impl Share {
             join: settings.limits.join.max(settings.max_age),
             entries: Mutex::default(),
             gzip: Gzip::default(),
-            threads: Threads::new(THREADS_MAX),
-            alarm: Alarm::new(GLANCE)?,
-            runtime: Handle::current(),
+            alarm: Alarm::new(&hub, ALARM, GLANCE)?,
+            hub,
+            clock,
         })
     }
 
@@ -115,7 +112,7 @@ impl Share {
         drop(entries);
         self.state.making.fetch_add(1, Relaxed);
         self.alarm.set();
-        self.put_to_work(job);
+        self.hub.submit(job);
         Ok(promise)
     }
 
@@ -130,27 +127,35 @@ impl Share {
             }
     }
 
-    fn put_to_work(&self, job: Arc<Job>) {
-        let work: Arc<dyn Work> = Arc::<Job>::clone(&job);
-        if let Err(error) = self.threads.submit(work) {
-            tracing::error!(%error, "no thread to make a page on");
-            job.end(None);
+    /// The alarm rang: looks after the pages that take long.
+    pub(super) fn look_after(&self) {
+        self.alarm.heard();
+        let entries = lock(&self.entries);
+        let awaited = entries.iter().map(|entry| &entry.job).filter(|job| job.promise.is_awaited());
+        let jobs: Vec<Arc<Job>> = awaited.cloned().collect();
+        drop(entries);
+        for job in jobs {
+            job.promise.remind();
+            if job.making.is_held_up() {
+                self.hub.submit(job);
+            }
         }
     }
 
-    /// Looks after the pages that take long, for as long as the server runs.
-    pub(super) async fn look_after(self: Arc<Self>) {
-        while self.alarm.rung().await.is_ok() {
-            let entries = lock(&self.entries);
-            let awaited = entries.iter().map(|entry| &entry.job).filter(|job| job.promise.is_awaited());
-            let jobs: Vec<Arc<Job>> = awaited.cloned().collect();
-            drop(entries);
-            for job in jobs {
-                job.promise.remind();
-                if job.making.is_held_up() {
-                    self.put_to_work(job);
-                }
-            }
+    /// Forgets the finished pages that are too old, and tells the clock when the next one will be.
+    pub(super) fn expire(&self) {
+        if self.max_age.is_zero() {
+            return;
+        }
+        let mut entries = lock(&self.entries);
+        let is_old = |entry: &mut Entry| entry.job.promise.is_made() && entry.begun.elapsed() >= self.max_age;
+        let old: Vec<Entry> = entries.extract_if(.., is_old).collect();
+        let made = entries.iter().filter(|entry| entry.job.promise.is_made());
+        let next = made.map(|entry| entry.begun + self.max_age).min();
+        drop(entries);
+        drop(old);
+        if let Some(next) = next {
+            self.clock.by(next);
         }
     }
 
@@ -173,7 +178,7 @@ impl Share {
 }
 
 /// A page in the making, on one thread after another until one of them has it.
-struct Job {
+pub(super) struct Job {
     share: Arc<Share>,
     gzip: bool,
     making: Box<dyn Making>,
@@ -182,8 +187,9 @@ struct Job {
     promise: Arc<Promise>,
 }
 
-impl Work for Job {
-    fn run(&self) {
+impl Job {
+    /// Makes it on this thread, or finds that it is no longer this thread's.
+    pub(super) fn run(&self) {
         let share = &self.share;
         let make = || Some(finish(self.making.make()?, self.gzip, &share.gzip, &share.state));
         let Ok(page) = catch_unwind(AssertUnwindSafe(make)) else { return self.end(None) };
@@ -193,9 +199,7 @@ impl Work for Job {
             share.make_room();
         }
     }
-}
 
-impl Job {
     /// The page is there, or never will be. The first thread that says so is believed.
     fn end(&self, page: Option<Page>) {
         if self.ended.swap(true, Relaxed) {
@@ -208,6 +212,8 @@ impl Job {
         }
         self.promise.keep(page);
         self.share.alarm.unset();
+        // Not before it counts as made: the clock would find nothing.
+        self.share.expire();
     }
 
     /// Whether the page stays for the next one who asks, until it is too old.
@@ -217,21 +223,9 @@ impl Job {
             return false;
         }
         let entries = lock(&share.entries);
-        let Some(mine) =
-            entries.iter().map(|entry| (&entry.job, entry.begun)).find(|(job, _)| Arc::as_ptr(job) == self)
-        else {
-            return false;
-        };
-        let rest = share.max_age.saturating_sub(mine.1.elapsed());
-        if rest.is_zero() || entries.iter().filter(|entry| entry.job.promise.is_made()).count() >= KEPT_MAX {
-            return false;
-        }
-        let job = Arc::clone(mine.0);
-        share.runtime.spawn(async move {
-            sleep(rest).await;
-            job.share.forget(Arc::as_ptr(&job));
-        });
-        true
+        let is_young = |entry: &Entry| entry.begun.elapsed() < share.max_age;
+        entries.iter().find(|entry| Arc::as_ptr(&entry.job) == self).is_some_and(is_young)
+            && entries.iter().filter(|entry| entry.job.promise.is_made()).count() < KEPT_MAX
     }
 }
 

@@ -1,182 +1,163 @@
-//! The threads that pages are made on.
+//! The threads of the server: equal ones, of which one takes each event and does all that follows from it.
 //!
-//! Handing a page over costs one wake-up of one thread: always the one that waits for the shortest time, whose stack and
-//! tables are the warmest.
+//! So a page costs one wake-up: the thread that reads the request makes the page and writes the answer. It sees to it
+//! that another thread waits meanwhile, for it may be held up. The kernel wakes the thread that came last, whose stack
+//! and tables are the warmest.
 
-use super::lock;
-use std::collections::VecDeque;
+use super::hub::{ALARM, BELL, CLOCK, Hub, LISTENERS};
+use super::routes::Server;
+use rustix::event::Timespec;
 use std::io;
-use std::sync::{Arc, Mutex};
-use std::thread::{self, Builder, Thread};
-use std::time::{Duration, Instant};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::thread::Builder;
 
-/// How long a thread waits for work before it goes, unless it is the last one.
-const IDLE: Duration = Duration::from_secs(300);
+/// How long a thread waits for work before it goes, unless it is needed.
+const IDLE: Timespec = Timespec { tv_sec: 300, tv_nsec: 0 };
+/// Threads that stay: one that works and one that waits.
+const KEPT: usize = 2;
+/// Threads beside those that make the pages that may be made at once: for those that are held up.
+const SPARE: usize = 64;
+/// Connections that are driven in a row.
+const TURN: usize = 64;
+/// More than so many there never are. Pages that find no thread wait for one.
+const MOST: usize = 512;
 
-/// What a thread does for somebody. It may take its time, and must not panic.
-pub(super) trait Work: Send + Sync {
-    fn run(&self);
-}
-
-/// Threads that are started when there is work for them. Dropping this waits for none of them.
-pub(super) struct Threads(Arc<Shared>);
-
-struct Shared {
+/// How many threads there are.
+pub(super) struct Threads {
     most: usize,
-    idle: Duration,
-    now: Mutex<Now>,
-}
-
-#[derive(Default)]
-struct Now {
-    queue: VecDeque<Arc<dyn Work>>,
-    /// Those that wait for work, the latest last.
-    waiting: Vec<Thread>,
-    threads: usize,
-    ended: bool,
+    all: AtomicUsize,
+    waiting: AtomicUsize,
+    /// That there are too few of them was told.
+    told: AtomicBool,
 }
 
 impl Threads {
-    /// At most so many threads; what else is to be done waits for one.
-    pub(super) fn new(most: usize) -> Self {
-        Self::with_idle(most, IDLE)
+    /// None yet.
+    pub(super) fn new(max_requests: usize) -> Self {
+        let no = || AtomicUsize::new(0);
+        let most = max_requests.saturating_add(SPARE).min(MOST);
+        Threads { most, all: no(), waiting: no(), told: AtomicBool::new(false) }
     }
 
-    fn with_idle(most: usize, idle: Duration) -> Self {
-        Threads(Arc::new(Shared { most: most.max(1), idle, now: Mutex::default() }))
+    /// Whether another thread waits for events; it is started if there is none.
+    fn relieved(&self, server: &Arc<Server>) -> bool {
+        let started = if self.waiting.load(SeqCst) > 0 { Ok(()) } else { start(server) };
+        if !self.told.swap(started.is_err(), SeqCst)
+            && let Err(error) = &started
+        {
+            tracing::error!(%error, "pages wait for a thread");
+        }
+        started.is_ok()
     }
 
-    /// Has this done.
-    ///
-    /// # Errors
-    /// There is no thread, and none could be started.
-    pub(super) fn submit(&self, work: Arc<dyn Work>) -> io::Result<()> {
-        let mut now = lock(&self.0.now);
-        now.queue.push_back(work);
-        let waiting = now.waiting.pop();
-        let start = waiting.is_none() && now.threads < self.0.most;
-        now.threads += usize::from(start);
-        drop(now);
-        // Woken after the lock was given back: it would run into it.
-        if let Some(thread) = waiting {
-            thread.unpark();
-        }
-        if !start {
-            return Ok(());
-        }
-        let shared = Arc::clone(&self.0);
-        let started = Builder::new().name("page".to_owned()).spawn(move || shared.work());
-        started.map(drop).or_else(|error| {
-            let mut now = lock(&self.0.now);
-            now.threads -= 1;
-            // Another thread will come to it, or there is none.
-            if now.threads > 0 {
-                return Ok(());
-            }
-            now.queue.clear();
-            Err(error)
-        })
+    /// One less, unless it is one of those that stay, or no other waits: the rest may be held up. Who asks waits no more.
+    fn leave(&self) -> bool {
+        self.waiting.load(SeqCst) > 0
+            && self.all.fetch_update(SeqCst, SeqCst, |all| (all > KEPT).then(|| all - 1)).is_ok()
     }
 }
 
-impl Drop for Threads {
-    fn drop(&mut self) {
-        let mut now = lock(&self.0.now);
-        now.ended = true;
-        let waiting = std::mem::take(&mut now.waiting);
-        drop(now);
-        waiting.iter().for_each(Thread::unpark);
+/// Starts another thread.
+///
+/// # Errors
+/// There are too many, or the kernel has none left.
+pub(super) fn start(server: &Arc<Server>) -> io::Result<()> {
+    let threads = &server.threads;
+    let more = |all| (all < threads.most).then(|| all + 1);
+    if threads.all.fetch_update(SeqCst, SeqCst, more).is_err() {
+        return Err(io::Error::other("too many of them are held up"));
     }
+    // It counts as waiting already: nobody else needs to start one.
+    threads.waiting.fetch_add(1, SeqCst);
+    let mine = Arc::clone(server);
+    let started = Builder::new().name("serve".to_owned()).spawn(move || serve(&mine));
+    started.map(drop).inspect_err(|_| {
+        threads.waiting.fetch_sub(1, SeqCst);
+        threads.all.fetch_sub(1, SeqCst);
+    })
 }
 
-impl Shared {
-    fn work(&self) {
-        let me = thread::current();
-        let mut since = Instant::now();
-        loop {
-            let mut now = lock(&self.now);
-            now.waiting.retain(|thread| thread.id() != me.id());
-            if let Some(work) = now.queue.pop_front() {
-                drop(now);
-                work.run();
-                drop(work);
-                since = Instant::now();
-                continue;
-            }
-            let rest = self.idle.saturating_sub(since.elapsed());
-            if now.ended || (rest.is_zero() && now.threads > 1) {
-                now.threads -= 1;
+fn serve(server: &Arc<Server>) {
+    let (hub, threads) = (&server.hub, &server.threads);
+    let mut room = Vec::with_capacity(1);
+    while !hub.ended() {
+        // Those that stay need no timer.
+        let timeout = (threads.all.load(SeqCst) > KEPT).then_some(&IDLE);
+        let event = hub.wait(&mut room, timeout);
+        threads.waiting.fetch_sub(1, SeqCst);
+        let key = match event {
+            Ok(Some(key)) => key,
+            Ok(None) if threads.leave() => return,
+            Ok(None) => BELL,
+            Err(error) => {
+                tracing::error!(%error, "a thread gives up");
+                threads.all.fetch_sub(1, SeqCst);
                 return;
             }
-            now.waiting.push(me.clone());
-            let last = now.threads == 1;
-            drop(now);
-            if last {
-                thread::park();
-            } else {
-                thread::park_timeout(rest);
+        };
+        let all = || {
+            happened(server, key);
+            work(server, hub);
+        };
+        // Pages and connections that panic are seen to further down; nothing else may cost a thread either.
+        let _ = catch_unwind(AssertUnwindSafe(all));
+        threads.waiting.fetch_add(1, SeqCst);
+    }
+}
+
+fn happened(server: &Arc<Server>, key: u64) {
+    match key {
+        BELL => {}
+        ALARM => server.share.look_after(),
+        CLOCK => server.rung(),
+        _ if key >= LISTENERS => server.accept(key),
+        id => {
+            if let Some(conn) = server.conns.find(id) {
+                server.drive(&conn, true);
             }
         }
+    }
+}
+
+/// Does what is on the lists.
+fn work(server: &Arc<Server>, hub: &Hub) {
+    loop {
+        // What can hold up nobody comes first.
+        let drive = |_: &usize| hub.take_ready().map(|conn| server.drive(&conn, false)).is_some();
+        if (0..TURN).take_while(drive).count() == TURN {
+            // A client that asks on and on is ready again and again; what happened to the others comes before the bell.
+            hub.nudge();
+        }
+        let Some((job, more)) = hub.take_job() else { return };
+        if !server.threads.relieved(server) && server.threads.all.load(SeqCst) > 1 {
+            // Somebody else will come to it, and somebody has to listen.
+            return hub.put_back(job);
+        }
+        if more {
+            hub.nudge();
+        }
+        job.run();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Barrier;
-    use std::sync::mpsc::{Sender, channel};
-    use std::thread::ThreadId;
-
-    /// Tells who did it, once all have come that have to.
-    struct Told(Sender<ThreadId>, Option<Arc<Barrier>>);
-
-    impl Work for Told {
-        fn run(&self) {
-            if let Some(barrier) = &self.1 {
-                barrier.wait();
-            }
-            self.0.send(thread::current().id()).unwrap();
-        }
-    }
-
-    fn until(what: impl Fn() -> bool) {
-        let begun = Instant::now();
-        while !what() {
-            assert!(begun.elapsed() < Duration::from_secs(20), "waited in vain");
-            thread::sleep(Duration::from_millis(1));
-        }
-    }
 
     #[test]
-    fn one_after_the_other_is_done_by_the_same_thread() {
-        let (tell, told) = channel();
-        let threads = Threads::new(4);
-        let mut ids = Vec::new();
-        for _ in 0..20 {
-            threads.submit(Arc::new(Told(tell.clone(), None))).unwrap();
-            ids.push(told.recv().unwrap());
-            until(|| lock(&threads.0.now).waiting.len() == 1);
-        }
-        assert!(ids.iter().all(|id| *id == ids[0]));
-    }
-
-    #[test]
-    fn what_is_too_much_waits_and_who_is_too_many_goes() {
-        let (tell, told) = channel();
-        let threads = Threads::with_idle(2, Duration::from_millis(20));
-        let barrier = Arc::new(Barrier::new(3));
-        for _ in 0..2 {
-            threads.submit(Arc::new(Told(tell.clone(), Some(Arc::clone(&barrier))))).unwrap();
-        }
-        threads.submit(Arc::new(Told(tell.clone(), None))).unwrap();
-        assert!(told.recv_timeout(Duration::from_millis(50)).is_err(), "both threads are held up");
-        barrier.wait();
-        assert_eq!(told.iter().take(3).count(), 3);
-        until(|| lock(&threads.0.now).threads == 1);
-        threads.submit(Arc::new(Told(tell, None))).unwrap();
-        assert!(told.recv().is_ok(), "the last one stays");
-        let shared = Arc::clone(&threads.0);
-        drop(threads);
-        until(|| lock(&shared.now).threads == 0);
+    fn somebody_stays_to_listen() {
+        let threads = Threads::new(0);
+        let now = |all, waiting| {
+            threads.all.store(all, SeqCst);
+            threads.waiting.store(waiting, SeqCst);
+            threads.leave()
+        };
+        assert!(!now(2, 1), "two stay");
+        assert!(now(3, 1));
+        assert!(!now(3, 0), "the others may be held up");
+        assert!(now(4, 1));
+        assert_eq!(threads.all.load(SeqCst), 3);
     }
 }

@@ -5,3 +5,4 @@ mod pages;
 mod sharing;
 mod site;
 mod stop;
+mod threads;

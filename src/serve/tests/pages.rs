@@ -164,7 +164,7 @@ fn a_thread_that_is_held_up_is_replaced() {
 fn a_unix_socket_serves_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("w.sock");
-    let mut site = site_at(Settings::default(), &[Listen::Unix(path.clone())]);
+    let site = site_at(Settings::default(), &[Listen::Unix(path.clone())]);
     let mut stream = UnixStream::connect(&path).unwrap();
     stream.write_all(request("/metrics", "").as_bytes()).unwrap();
     assert_eq!(read(&mut stream).text(), "small 1\n");

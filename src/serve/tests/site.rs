@@ -1,15 +1,13 @@
-//! A server on a thread of its own with made-up pages, and a client that hides nothing.
+//! A server with made-up pages, and a client that hides nothing.
 
-use crate::serve::{Figures, Format, Listen, Making, Pages, Selection, Settings, State, bind, run, runtime};
+use crate::serve::{Figures, Format, Listen, Making, Pages, Running, Selection, Settings, State, bind, start};
 use std::collections::BTreeMap;
-use std::future::pending;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
 
 /// Longer than anything here takes on a busy machine.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
@@ -21,6 +19,8 @@ const NAMES: [&str; 7] = ["small", "long", "big", "held", "broken", "other", "st
 #[derive(Default)]
 pub(super) struct Fake {
     pub(super) rendered: AtomicUsize,
+    /// Who made them.
+    pub(super) threads: Mutex<Vec<ThreadId>>,
     pub(super) patience: Mutex<Duration>,
     /// "held" renders wait for this.
     pub(super) open: AtomicBool,
@@ -68,6 +68,7 @@ impl Fake {
 impl Making for FakeMaking {
     fn make(&self) -> Option<Vec<u8>> {
         let Self { fake, selection, format, .. } = self;
+        fake.threads.lock().unwrap().push(thread::current().id());
         let count = fake.rendered.fetch_add(1, SeqCst);
         let mut page = Vec::new();
         for number in selection.iter() {
@@ -102,8 +103,7 @@ pub(super) struct Site {
     pub(super) address: SocketAddr,
     pub(super) pages: Arc<Fake>,
     state: Arc<State>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<Duration>>,
+    running: Running,
 }
 
 pub(super) fn site(settings: Settings) -> Site {
@@ -116,23 +116,8 @@ pub(super) fn site_at(settings: Settings, more: &[Listen]) -> Site {
     let bound = bind(&listen).unwrap();
     let address = bound[0].address().unwrap();
     let (pages, state) = (Arc::new(Fake::default()), Arc::new(State::default()));
-    let (stop, stopped) = oneshot::channel::<()>();
-    let (served, counted) = (Arc::clone(&pages), Arc::clone(&state));
-    let thread = thread::spawn(move || {
-        let runtime = runtime().unwrap();
-        runtime.block_on(async {
-            let mut asked = Instant::now();
-            let stop = async {
-                if stopped.await.is_err() {
-                    pending::<()>().await;
-                }
-                asked = Instant::now();
-            };
-            run(settings, Arc::new(served), bound, counted, stop).await.unwrap();
-            asked.elapsed()
-        })
-    });
-    Site { address, pages, state, stop: Some(stop), thread: Some(thread) }
+    let running = start(settings, Arc::new(Arc::clone(&pages)), bound, Arc::clone(&state)).unwrap();
+    Site { address, pages, state, running }
 }
 
 impl Site {
@@ -150,9 +135,10 @@ impl Site {
     }
 
     /// How long it took to stop.
-    pub(super) fn stop(&mut self) -> Duration {
-        self.stop.take().unwrap().send(()).unwrap();
-        self.thread.take().unwrap().join().unwrap()
+    pub(super) fn stop(&self) -> Duration {
+        let asked = Instant::now();
+        self.running.stop();
+        asked.elapsed()
     }
 
     pub(super) fn connect(&self) -> TcpStream {

@@ -19,7 +19,7 @@ fn half_open_idle_and_waiting(site: &Site) -> [TcpStream; 3] {
 
 #[test]
 fn stopping_waits_for_nobody_who_hangs() {
-    let mut site = site(Settings::default());
+    let site = site(Settings::default());
     let clients = half_open_idle_and_waiting(&site);
     let slow = site.send(&request("/metrics?collect[]=big", ""));
     site.until("it does not read", |figures| figures.page_bytes == BIG);
@@ -35,7 +35,7 @@ fn stopping_waits_for_nobody_who_hangs() {
 
 #[test]
 fn what_has_begun_is_finished() {
-    let mut site = site(Settings::default());
+    let site = site(Settings::default());
     let [mut half, mut idle, mut waiting] = half_open_idle_and_waiting(&site);
     let (pages, mut slow) = (std::sync::Arc::clone(&site.pages), site.send(&request("/metrics?collect[]=big", "")));
     site.until("it does not read yet", |figures| figures.page_bytes == BIG);
@@ -58,7 +58,7 @@ fn what_has_begun_is_finished() {
 
 #[test]
 fn without_clients_it_stops_at_once() {
-    let mut site = site(Settings::default());
+    let site = site(Settings::default());
     assert_eq!(site.get("/metrics").status, 200);
     assert!(site.stop() < SLACK);
 }
