@@ -202,8 +202,9 @@ class Seat:
             except subprocess.TimeoutExpired:
                 strace.kill()
                 return None
-            total = re.search(r"(\d+)(?:\s+\d+)?\s+total\s*$", table.read())
-            return int(total[1]) / STRACED if total else None
+            # Percent, seconds, microseconds a call, calls, and errors if there were any.
+            totals = [line.split() for line in table if line.rstrip().endswith("total")]
+            return int(totals[-1][3]) / STRACED if totals else None
 
     def stop(self):
         self.connection.close()
