@@ -139,9 +139,9 @@ impl Group {
 /// When and where a collector runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// With every round, on the fast lane: its reads were measured to take less than 1 ms in the worst case.
+    /// With every page, in the fast lane: its reads were measured to take less than 1 ms in the worst case.
     Round,
-    /// On a thread of its own, when `min` has passed since its last round: it may be slow, or never return.
+    /// Apart from those, when `min` has passed since its last round: it may be slow, or never return.
     Apart {
         /// The shortest time between two rounds.
         min: Duration,
