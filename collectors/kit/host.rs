@@ -65,7 +65,7 @@ impl Host {
 
     /// Where a tree is mounted, without a slash at its end.
     pub fn root(&self, root: Root) -> &str {
-        self.machine.roots.of(root)
+        self.machine.root(root)
     }
 
     /// Reads a whole file. Write `host.read(Root::Sys, format_args!("class/net/{device}/mtu"))`: no string is made.
@@ -244,7 +244,7 @@ impl Host {
 
     fn resolve(&mut self, root: Root, path: impl Display) -> Result<(), Error> {
         self.path.clear();
-        self.path.push_str(self.machine.roots.of(root));
+        self.path.push_str(self.machine.root(root));
         let below = self.path.len();
         if write!(self.path, "/{path}").is_err() {
             return Err(Error::malformed(&self.path, 0, "a path"));
@@ -253,6 +253,7 @@ impl Host {
             Some(replay) if !replay.errno.is_empty() => {
                 let tree = match root {
                     Root::Proc => "proc",
+                    Root::Net => "proc/net",
                     Root::Sys => "sys",
                     Root::Rootfs => "rootfs",
                     Root::Udev => "udev",

@@ -14,6 +14,8 @@ pub const HANDLES_MAX: usize = 1024;
 pub enum Root {
     /// procfs.
     Proc,
+    /// `net/` of procfs, as the machine itself sees it, and not the container that we may run in.
+    Net,
     /// sysfs.
     Sys,
     /// The machine's own `/`.
@@ -52,16 +54,12 @@ impl Default for Roots {
 }
 
 impl Roots {
-    /// The tree's mount point, without a slash at its end.
-    pub fn of(&self, root: Root) -> &str {
-        let path = match root {
-            Root::Proc => &self.proc,
-            Root::Sys => &self.sys,
-            Root::Rootfs => &self.rootfs,
-            Root::Udev => &self.udev,
-            Root::Cgroup => &self.cgroup,
-        };
-        path.trim_end_matches('/')
+    /// Where the machine's own network is told of. `/proc/net` is a link to the network namespace of whoever follows it:
+    /// in a container, where the machine's procfs is mounted elsewhere, that of process 1 is meant.
+    fn net(&self) -> String {
+        let proc = self.proc.trim_end_matches('/');
+        let is_elsewhere = proc != "/proc" && std::path::Path::new(&format!("{proc}/1/net/dev")).exists();
+        if is_elsewhere { format!("{proc}/1/net") } else { format!("{proc}/net") }
     }
 }
 
@@ -76,6 +74,7 @@ pub struct Machine {
     pub replay: Option<Replay>,
     /// Makes the calls that may never return.
     pub child: Child,
+    net: String,
     handles: AtomicUsize,
     pub(super) reading: Mutex<Reading>,
 }
@@ -93,7 +92,21 @@ pub(super) struct Reading {
 impl Machine {
     /// The machine behind `roots`.
     pub fn new(roots: Roots, clock: Clock, replay: Option<Replay>, child: Child) -> Arc<Self> {
-        Arc::new(Self { roots, clock, replay, child, handles: AtomicUsize::new(0), reading: Mutex::default() })
+        let (net, handles, reading) = (roots.net(), AtomicUsize::new(0), Mutex::default());
+        Arc::new(Self { roots, clock, replay, child, net, handles, reading })
+    }
+
+    /// The tree's mount point, without a slash at its end.
+    pub fn root(&self, root: Root) -> &str {
+        let path = match root {
+            Root::Proc => &self.roots.proc,
+            Root::Net => &self.net,
+            Root::Sys => &self.roots.sys,
+            Root::Rootfs => &self.roots.rootfs,
+            Root::Udev => &self.roots.udev,
+            Root::Cgroup => &self.roots.cgroup,
+        };
+        path.trim_end_matches('/')
     }
 
     /// How many files are kept open.

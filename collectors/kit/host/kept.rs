@@ -49,7 +49,12 @@ impl KeptFile {
     /// A file of procfs that is one record (the kernel's `single_open`) such as `stat` and `meminfo`: it is printed as a
     /// whole before the first byte is given, so it takes one call and not two. A list such as `net/dev` is none.
     pub fn single(path: impl Into<String>) -> Self {
-        Self { end: End::Short, ..Self::new(Root::Proc, path) }
+        Self::new(Root::Proc, path).whole()
+    }
+
+    /// The same file as one record, see [`KeptFile::single`]: `KeptFile::new(Root::Net, "snmp").whole()`.
+    pub fn whole(self) -> Self {
+        Self { end: End::Short, ..self }
     }
 
     /// Like [`KeptFile::single`], for a file that costs the kernel much to print and that several collectors want: what

@@ -1,3 +1,4 @@
+use super::super::testing::Tree;
 use super::super::{Child, Clock, Roots};
 use super::kept::SHARED_FOR;
 use super::*;
@@ -86,4 +87,14 @@ fn what_one_has_read_others_take_once() {
     let Clock::Scripted(script) = &host.machine().clock else { unreachable!() };
     script.advance(SHARED_FOR);
     assert_eq!(host.read_kept(&mut one).unwrap(), b"3\n");
+}
+
+#[test]
+fn the_network_is_the_machine_s_and_not_the_container_s() {
+    let tree = Tree::new(&[("proc/net/snmp", "ours\n"), ("calls/errno", "proc/net/stat EIO\n")]);
+    assert_eq!(tree.host().read(Root::Net, "snmp").unwrap(), b"ours\n");
+    assert_eq!(tree.host().read(Root::Net, "stat").unwrap_err().reason(), "io");
+    tree.write("proc/1/net/dev", "");
+    tree.write("proc/1/net/snmp", "its\n");
+    assert_eq!(tree.host().read(Root::Net, "snmp").unwrap(), b"its\n");
 }
