@@ -157,6 +157,7 @@ pub static ALL: &[&Spec] = &[
     &node::mdadm::SPEC,
     &node::meminfo::SPEC,
     &node::netdev::SPEC,
+    &node::netstat::SPEC,
     &node::pressure::SPEC,
     &node::softnet::SPEC,
     &node::stat::SPEC,

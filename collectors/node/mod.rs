@@ -7,6 +7,7 @@ pub mod loadavg;
 pub mod mdadm;
 pub mod meminfo;
 pub mod netdev;
+pub mod netstat;
 pub mod pressure;
 pub mod softnet;
 pub mod stat;
