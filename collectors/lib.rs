@@ -159,6 +159,7 @@ pub static ALL: &[&Spec] = &[
     &node::netdev::SPEC,
     &node::netstat::SPEC,
     &node::pressure::SPEC,
+    &node::sockstat::SPEC,
     &node::softnet::SPEC,
     &node::stat::SPEC,
     &node::textfile::SPEC,

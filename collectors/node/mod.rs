@@ -9,6 +9,7 @@ pub mod meminfo;
 pub mod netdev;
 pub mod netstat;
 pub mod pressure;
+pub mod sockstat;
 pub mod softnet;
 pub mod stat;
 pub mod textfile;
