@@ -3,6 +3,7 @@
 //! A collector knows the kernel and no format. It imports [`kit`] (the door to the machine), [`model`] (what is said)
 //! and nothing else: never a sibling, never the daemon.
 
+pub mod families;
 pub mod kit;
 pub mod model;
 pub mod node;
