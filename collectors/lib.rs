@@ -152,16 +152,23 @@ pub enum Pace {
 /// All collectors, in the order of the reference. Where two put the same series, the earlier one wins.
 pub static ALL: &[&Spec] = &[
     &node::cpu::SPEC,
+    &node::cpufreq::SPEC,
+    &node::edac::SPEC,
     &node::filesystem::SPEC,
     &node::hwmon::SPEC,
     &node::loadavg::SPEC,
     &node::mdadm::SPEC,
     &node::meminfo::SPEC,
     &node::netdev::SPEC,
+    &node::nvme::SPEC,
+    &node::powersupplyclass::SPEC,
     &node::pressure::SPEC,
+    &node::rapl::SPEC,
     &node::softnet::SPEC,
     &node::stat::SPEC,
     &node::textfile::SPEC,
+    &node::thermal_zone::SPEC,
     &node::time::SPEC,
     &node::uname::SPEC,
+    &node::watchdog::SPEC,
 ];

@@ -131,7 +131,7 @@ fn words(
     }
 }
 
-/// `model name	: AMD EPYC`: the name, and all behind the colon and one blank.
+/// `model name : AMD EPYC`: the name, and all behind the colon and one blank.
 fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = line.iter().position(|&byte| byte == b':')?;
     let value = &line[colon + 1..];
