@@ -3,6 +3,7 @@
 //! A collector knows the kernel and no format. It imports [`kit`] (the door to the machine), [`model`] (what is said)
 //! and nothing else: never a sibling, never the daemon.
 
+pub mod families;
 pub mod kit;
 pub mod model;
 pub mod node;
@@ -151,6 +152,8 @@ pub enum Pace {
 /// All collectors, in the order of the reference. Where two put the same series, the earlier one wins.
 pub static ALL: &[&Spec] = &[
     &node::cpu::SPEC,
+    &node::cpufreq::SPEC,
+    &node::edac::SPEC,
     &node::filesystem::SPEC,
     &node::hwmon::SPEC,
     &node::loadavg::SPEC,
@@ -160,9 +163,15 @@ pub static ALL: &[&Spec] = &[
     &node::netstat::SPEC,
     &node::pressure::SPEC,
     &node::sockstat::SPEC,
+    &node::nvme::SPEC,
+    &node::powersupplyclass::SPEC,
+    &node::pressure::SPEC,
+    &node::rapl::SPEC,
     &node::softnet::SPEC,
     &node::stat::SPEC,
     &node::textfile::SPEC,
+    &node::thermal_zone::SPEC,
     &node::time::SPEC,
     &node::uname::SPEC,
+    &node::watchdog::SPEC,
 ];

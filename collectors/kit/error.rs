@@ -103,6 +103,16 @@ impl Error {
     pub fn is_absent(&self) -> bool {
         matches!(self, Error::Absent { .. })
     }
+
+    /// Whether there is nothing to tell: the thing is not there, or not now (ENODEV), or it has no such value
+    /// (EOPNOTSUPP, ENODATA). Of an optional attribute that is no fault.
+    pub fn is_nothing(&self) -> bool {
+        match self {
+            Error::Absent { .. } | Error::Gone { .. } => true,
+            Error::Io { errno, .. } => matches!(*errno, Errno::OPNOTSUPP | Errno::NODATA),
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for Error {

@@ -1,5 +1,6 @@
 //! What collectors stand on: the door to the machine, pure parsers, errors, options.
 
+pub mod attribute;
 mod calls;
 pub mod child;
 mod clock;

@@ -1,6 +1,8 @@
 //! The machine itself, under node_exporter's names.
 
 pub mod cpu;
+pub mod cpufreq;
+pub mod edac;
 pub mod filesystem;
 pub mod hwmon;
 pub mod loadavg;
@@ -10,8 +12,14 @@ pub mod netdev;
 pub mod netstat;
 pub mod pressure;
 pub mod sockstat;
+pub mod nvme;
+pub mod powersupplyclass;
+pub mod pressure;
+pub mod rapl;
 pub mod softnet;
 pub mod stat;
 pub mod textfile;
+pub mod thermal_zone;
 pub mod time;
 pub mod uname;
+pub mod watchdog;
