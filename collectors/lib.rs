@@ -164,4 +164,5 @@ pub static ALL: &[&Spec] = &[
     &node::textfile::SPEC,
     &node::time::SPEC,
     &node::uname::SPEC,
+    &node::xfs::SPEC,
 ];

@@ -14,3 +14,4 @@ pub mod stat;
 pub mod textfile;
 pub mod time;
 pub mod uname;
+pub mod xfs;
