@@ -150,6 +150,7 @@ pub enum Pace {
 
 /// All collectors, in the order of the reference. Where two put the same series, the earlier one wins.
 pub static ALL: &[&Spec] = &[
+    &node::btrfs::SPEC,
     &node::cpu::SPEC,
     &node::diskstats::SPEC,
     &node::filesystem::SPEC,
@@ -165,4 +166,5 @@ pub static ALL: &[&Spec] = &[
     &node::time::SPEC,
     &node::uname::SPEC,
     &node::xfs::SPEC,
+    &node::zfs::SPEC,
 ];

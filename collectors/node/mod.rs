@@ -1,5 +1,6 @@
 //! The machine itself, under node_exporter's names.
 
+pub mod btrfs;
 pub mod cpu;
 pub mod diskstats;
 pub mod filesystem;
@@ -15,3 +16,4 @@ pub mod textfile;
 pub mod time;
 pub mod uname;
 pub mod xfs;
+pub mod zfs;
