@@ -151,9 +151,11 @@ pub enum Pace {
 
 /// All collectors, in the order of the reference. Where two put the same series, the earlier one wins.
 pub static ALL: &[&Spec] = &[
+    &node::btrfs::SPEC,
     &node::cpu::SPEC,
     &node::cpufreq::SPEC,
     &node::edac::SPEC,
+    &node::diskstats::SPEC,
     &node::filesystem::SPEC,
     &node::hwmon::SPEC,
     &node::loadavg::SPEC,
@@ -174,4 +176,6 @@ pub static ALL: &[&Spec] = &[
     &node::time::SPEC,
     &node::uname::SPEC,
     &node::watchdog::SPEC,
+    &node::xfs::SPEC,
+    &node::zfs::SPEC,
 ];

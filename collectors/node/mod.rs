@@ -1,8 +1,10 @@
 //! The machine itself, under node_exporter's names.
 
+pub mod btrfs;
 pub mod cpu;
 pub mod cpufreq;
 pub mod edac;
+pub mod diskstats;
 pub mod filesystem;
 pub mod hwmon;
 pub mod loadavg;
@@ -23,3 +25,5 @@ pub mod thermal_zone;
 pub mod time;
 pub mod uname;
 pub mod watchdog;
+pub mod xfs;
+pub mod zfs;
