@@ -66,7 +66,10 @@ impl Error {
         let path = path.to_owned();
         match errno {
             Errno::NOENT | Errno::NOTDIR => Error::Absent { path },
-            Errno::ACCESS | Errno::PERM => Error::Denied { path, grant: "run as root, or make it readable" },
+            Errno::ACCESS | Errno::PERM => {
+                let grant = super::rights::grant(&path, errno);
+                Error::Denied { path, grant }
+            }
             Errno::NODEV | Errno::SRCH | Errno::NXIO => Error::Gone { path },
             errno => Error::Io { path, errno },
         }
@@ -119,7 +122,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Absent { path } => write!(f, "{path}: not on this machine"),
-            Error::Denied { path, grant } => write!(f, "{path}: permission denied ({grant})"),
+            Error::Denied { path, grant } => write!(f, "{path}: permission denied (needs {grant})"),
             Error::Gone { path } => write!(f, "{path}: gone while it was read"),
             Error::Io { path, errno } => write!(f, "{path}: {errno}"),
             Error::TooLarge { path, limit } => write!(f, "{path}: larger than {limit} bytes"),
