@@ -156,6 +156,7 @@ pub static ALL: &[&Spec] = &[
     &node::loadavg::SPEC,
     &node::mdadm::SPEC,
     &node::meminfo::SPEC,
+    &node::netclass::SPEC,
     &node::netdev::SPEC,
     &node::netstat::SPEC,
     &node::pressure::SPEC,

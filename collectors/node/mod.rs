@@ -6,6 +6,7 @@ pub mod hwmon;
 pub mod loadavg;
 pub mod mdadm;
 pub mod meminfo;
+pub mod netclass;
 pub mod netdev;
 pub mod netstat;
 pub mod pressure;
