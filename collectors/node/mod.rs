@@ -1,5 +1,6 @@
 //! The machine itself, under node_exporter's names.
 
+pub mod conntrack;
 pub mod cpu;
 pub mod filesystem;
 pub mod hwmon;
