@@ -150,6 +150,7 @@ pub enum Pace {
 
 /// All collectors, in the order of the reference. Where two put the same series, the earlier one wins.
 pub static ALL: &[&Spec] = &[
+    &node::arp::SPEC,
     &node::conntrack::SPEC,
     &node::cpu::SPEC,
     &node::filesystem::SPEC,

@@ -1,5 +1,6 @@
 //! The machine itself, under node_exporter's names.
 
+pub mod arp;
 pub mod conntrack;
 pub mod cpu;
 pub mod filesystem;
