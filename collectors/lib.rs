@@ -151,6 +151,7 @@ pub enum Pace {
 /// All collectors, in the order of the reference. Where two put the same series, the earlier one wins.
 pub static ALL: &[&Spec] = &[
     &node::arp::SPEC,
+    &node::bonding::SPEC,
     &node::conntrack::SPEC,
     &node::cpu::SPEC,
     &node::filesystem::SPEC,
@@ -167,5 +168,6 @@ pub static ALL: &[&Spec] = &[
     &node::stat::SPEC,
     &node::textfile::SPEC,
     &node::time::SPEC,
+    &node::udp_queues::SPEC,
     &node::uname::SPEC,
 ];

@@ -1,6 +1,7 @@
 //! The machine itself, under node_exporter's names.
 
 pub mod arp;
+pub mod bonding;
 pub mod conntrack;
 pub mod cpu;
 pub mod filesystem;
@@ -17,4 +18,5 @@ pub mod softnet;
 pub mod stat;
 pub mod textfile;
 pub mod time;
+pub mod udp_queues;
 pub mod uname;
