@@ -170,4 +170,5 @@ pub static ALL: &[&Spec] = &[
     &node::time::SPEC,
     &node::udp_queues::SPEC,
     &node::uname::SPEC,
+    &node::xfrm::SPEC,
 ];

@@ -20,3 +20,4 @@ pub mod textfile;
 pub mod time;
 pub mod udp_queues;
 pub mod uname;
+pub mod xfrm;
