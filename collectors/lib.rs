@@ -156,6 +156,7 @@ pub static ALL: &[&Spec] = &[
     &node::cpu::SPEC,
     &node::filesystem::SPEC,
     &node::hwmon::SPEC,
+    &node::ipvs::SPEC,
     &node::loadavg::SPEC,
     &node::mdadm::SPEC,
     &node::meminfo::SPEC,

@@ -6,6 +6,7 @@ pub mod conntrack;
 pub mod cpu;
 pub mod filesystem;
 pub mod hwmon;
+pub mod ipvs;
 pub mod loadavg;
 pub mod mdadm;
 pub mod meminfo;
