@@ -157,6 +157,7 @@ pub static ALL: &[&Spec] = &[
     &node::filesystem::SPEC,
     &node::hwmon::SPEC,
     &node::ipvs::SPEC,
+    &node::lnstat::SPEC,
     &node::loadavg::SPEC,
     &node::mdadm::SPEC,
     &node::meminfo::SPEC,

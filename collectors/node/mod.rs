@@ -7,6 +7,7 @@ pub mod cpu;
 pub mod filesystem;
 pub mod hwmon;
 pub mod ipvs;
+pub mod lnstat;
 pub mod loadavg;
 pub mod mdadm;
 pub mod meminfo;
