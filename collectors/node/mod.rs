@@ -1,15 +1,21 @@
 //! The machine itself, under node_exporter's names.
 
 pub mod btrfs;
+pub mod arp;
+pub mod bonding;
+pub mod conntrack;
 pub mod cpu;
 pub mod cpufreq;
 pub mod diskstats;
 pub mod edac;
 pub mod filesystem;
 pub mod hwmon;
+pub mod ipvs;
+pub mod lnstat;
 pub mod loadavg;
 pub mod mdadm;
 pub mod meminfo;
+pub mod netclass;
 pub mod netdev;
 pub mod netstat;
 pub mod nvme;
@@ -22,7 +28,9 @@ pub mod stat;
 pub mod textfile;
 pub mod thermal_zone;
 pub mod time;
+pub mod udp_queues;
 pub mod uname;
 pub mod watchdog;
 pub mod xfs;
 pub mod zfs;
+pub mod xfrm;
