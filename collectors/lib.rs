@@ -166,6 +166,7 @@ pub static ALL: &[&Spec] = &[
     &node::netdev::SPEC,
     &node::nvme::SPEC,
     &node::nvmesubsystem::SPEC,
+    &node::pcidevice::SPEC,
     &node::powersupplyclass::SPEC,
     &node::pressure::SPEC,
     &node::rapl::SPEC,

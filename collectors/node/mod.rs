@@ -15,6 +15,7 @@ pub mod meminfo;
 pub mod netdev;
 pub mod nvme;
 pub mod nvmesubsystem;
+pub mod pcidevice;
 pub mod powersupplyclass;
 pub mod pressure;
 pub mod rapl;

@@ -89,19 +89,17 @@ impl Collector for Infiniband {
 }
 
 fn put_port(of: Entity, folder: &str, host: &mut Host, out: &mut Batch) {
-    let words: [(&'static Family, _, fn(&[u8]) -> Option<Value>, _); 3] = [
-        (&STATE, "state", state, "a number and a state"),
-        (&PHYSICAL_STATE, "phys_state", state, "a number and a state"),
-        (&RATE, "rate", rate, "a rate in Gb/sec"),
-    ];
-    for (family, file, parsed, expected) in words {
+    let mut word = |family: &'static Family, file: &str, value: fn(&[u8]) -> Option<Value>, expected| {
         let path = format_args!("{folder}/{file}");
-        let value = host
-            .read(Root::Sys, path)
-            .and_then(|text| parsed(text).ok_or_else(|| Error::malformed(&format!("/sys/{path}"), 1, expected)));
+        let text = host.read(Root::Sys, path);
+        let value =
+            text.and_then(|text| value(text).ok_or_else(|| Error::malformed(&format!("/sys/{path}"), 1, expected)));
         let value = out.found(value);
         out.put_some(family, of, value);
-    }
+    };
+    word(&STATE, "state", state, "a number and a state");
+    word(&PHYSICAL_STATE, "phys_state", state, "a number and a state");
+    word(&RATE, "rate", rate, "a rate in Gb/sec");
     attribute::put(&COUNTERS, &format!("{folder}/counters"), of, host, out);
     attribute::put(&COUNTERS_EXT, &format!("{folder}/counters_ext"), of, host, out);
     attribute::put(&HW_COUNTERS, &format!("{folder}/hw_counters"), of, host, out);
