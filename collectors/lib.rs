@@ -150,6 +150,8 @@ pub enum Pace {
 
 /// All collectors, in the order of the reference. Where two put the same series, the earlier one wins.
 pub static ALL: &[&Spec] = &[
+    &node::bcache::SPEC,
+    &node::bcachefs::SPEC,
     &node::btrfs::SPEC,
     &node::cpu::SPEC,
     &node::diskstats::SPEC,

@@ -1,5 +1,7 @@
 //! The machine itself, under node_exporter's names.
 
+pub mod bcache;
+pub mod bcachefs;
 pub mod btrfs;
 pub mod cpu;
 pub mod diskstats;
