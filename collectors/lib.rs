@@ -155,6 +155,7 @@ pub static ALL: &[&Spec] = &[
     &node::btrfs::SPEC,
     &node::cpu::SPEC,
     &node::diskstats::SPEC,
+    &node::dmmultipath::SPEC,
     &node::filesystem::SPEC,
     &node::hwmon::SPEC,
     &node::loadavg::SPEC,

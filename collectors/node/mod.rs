@@ -5,6 +5,7 @@ pub mod bcachefs;
 pub mod btrfs;
 pub mod cpu;
 pub mod diskstats;
+pub mod dmmultipath;
 pub mod filesystem;
 pub mod hwmon;
 pub mod loadavg;
