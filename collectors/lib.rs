@@ -162,6 +162,8 @@ pub static ALL: &[&Spec] = &[
     &node::mdadm::SPEC,
     &node::meminfo::SPEC,
     &node::netdev::SPEC,
+    &node::nfs::SPEC,
+    &node::nfsd::SPEC,
     &node::pressure::SPEC,
     &node::softnet::SPEC,
     &node::stat::SPEC,

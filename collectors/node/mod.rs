@@ -12,6 +12,8 @@ pub mod loadavg;
 pub mod mdadm;
 pub mod meminfo;
 pub mod netdev;
+pub mod nfs;
+pub mod nfsd;
 pub mod pressure;
 pub mod softnet;
 pub mod stat;
