@@ -151,6 +151,8 @@ pub enum Pace {
 
 /// All collectors, in the order of the reference. Where two put the same series, the earlier one wins.
 pub static ALL: &[&Spec] = &[
+    &node::bcache::SPEC,
+    &node::bcachefs::SPEC,
     &node::btrfs::SPEC,
     &node::arp::SPEC,
     &node::bonding::SPEC,
@@ -162,6 +164,8 @@ pub static ALL: &[&Spec] = &[
     &node::drm::SPEC,
     &node::edac::SPEC,
     &node::fibrechannel::SPEC,
+    &node::dmmultipath::SPEC,
+    &node::drbd::SPEC,
     &node::filesystem::SPEC,
     &node::hwmon::SPEC,
     &node::ipvs::SPEC,
@@ -177,6 +181,10 @@ pub static ALL: &[&Spec] = &[
     &node::nvmesubsystem::SPEC,
     &node::pcidevice::SPEC,
     &node::powersupplyclass::SPEC,
+    &node::mountstats::SPEC,
+    &node::netdev::SPEC,
+    &node::nfs::SPEC,
+    &node::nfsd::SPEC,
     &node::pressure::SPEC,
     &node::rapl::SPEC,
     &node::sockstat::SPEC,

@@ -1,5 +1,7 @@
 //! The machine itself, under node_exporter's names.
 
+pub mod bcache;
+pub mod bcachefs;
 pub mod btrfs;
 pub mod arp;
 pub mod bonding;
@@ -11,6 +13,8 @@ pub mod diskstats;
 pub mod drm;
 pub mod edac;
 pub mod fibrechannel;
+pub mod dmmultipath;
+pub mod drbd;
 pub mod filesystem;
 pub mod hwmon;
 pub mod ipvs;
@@ -26,6 +30,10 @@ pub mod nvme;
 pub mod nvmesubsystem;
 pub mod pcidevice;
 pub mod powersupplyclass;
+pub mod mountstats;
+pub mod netdev;
+pub mod nfs;
+pub mod nfsd;
 pub mod pressure;
 pub mod rapl;
 pub mod sockstat;

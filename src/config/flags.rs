@@ -109,7 +109,11 @@ fn flags(keys: &[Key]) -> Vec<Flag<'_>> {
     for renamed in names::RENAMED.iter().filter(|renamed| !is_key(renamed.word)) {
         if let Some(key) = keys.iter().find(|key| key.name == renamed.key) {
             let target = if renamed.is_old { Target::SetByOldName(key) } else { Target::Set(key) };
-            add(renamed.word.to_owned(), false, target);
+            let is_switch = key.kind == OptKind::Flag;
+            add(renamed.word.to_owned(), is_switch, target);
+            if is_switch {
+                add(format!("no-{}", renamed.word), true, Target::Unset(key));
+            }
         }
     }
     for foreign in names::WITHOUT_EFFECT.iter().filter(|foreign| !is_key(foreign.word)) {
@@ -141,7 +145,7 @@ fn parser(flags: &[Flag]) -> Command {
         let arg = Arg::new(flag.word.clone()).long(flag.word.clone()).action(ArgAction::Append);
         match flag.target {
             Target::Help if flag.word == "help" => switch(arg.short('h'), ""),
-            Target::Set(_) | Target::Refused(_) if flag.is_switch => switch(arg, "true"),
+            Target::Set(_) | Target::SetByOldName(_) | Target::Refused(_) if flag.is_switch => switch(arg, "true"),
             _ if flag.is_switch => switch(arg, ""),
             _ => arg,
         }

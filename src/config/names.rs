@@ -143,6 +143,7 @@ pub(super) static RENAMED: &[Renamed] = &[
     old("collector.qdisk.device-exclude", "collector.qdisc.device-exclude"),
     old("collector.systemd.unit-whitelist", "collector.systemd.unit-include"),
     old("collector.systemd.unit-blacklist", "collector.systemd.unit-exclude"),
+    Renamed { word: "collector.bcache.priorityStats", key: "collector.bcache.priority-stats", is_old: false },
     Renamed {
         word: "collector.powersupply.ignored-supplies",
         key: "collector.powersupplyclass.ignored-supplies",
