@@ -162,5 +162,6 @@ pub static ALL: &[&Spec] = &[
     &node::stat::SPEC,
     &node::textfile::SPEC,
     &node::time::SPEC,
+    &node::timex::SPEC,
     &node::uname::SPEC,
 ];

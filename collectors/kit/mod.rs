@@ -8,12 +8,15 @@ pub mod exposition;
 mod glob;
 mod host;
 mod machine;
+pub mod netlink;
 mod options;
 pub mod parse;
 mod stamp;
 mod statfs;
+mod sys;
 #[cfg(test)]
 pub(crate) mod testing;
+mod timex;
 
 pub use calls::{Replay, StatFs, Uname};
 pub use child::{Child, Mount};
@@ -25,3 +28,4 @@ pub use machine::{HANDLES_MAX, Machine, Root, Roots};
 pub use options::{Filter, Opt, OptKind, Options, span};
 pub use stamp::Stamp;
 pub use statfs::never_sleeps;
+pub use timex::Timex;

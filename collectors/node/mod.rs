@@ -12,4 +12,5 @@ pub mod softnet;
 pub mod stat;
 pub mod textfile;
 pub mod time;
+pub mod timex;
 pub mod uname;
