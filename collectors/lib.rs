@@ -195,6 +195,7 @@ pub static ALL: &[&Spec] = &[
     &node::thermal_zone::SPEC,
     &node::time::SPEC,
     &node::udp_queues::SPEC,
+    &node::timex::SPEC,
     &node::uname::SPEC,
     &node::watchdog::SPEC,
     &node::xfs::SPEC,

@@ -9,13 +9,16 @@ pub mod exposition;
 mod glob;
 mod host;
 mod machine;
+pub mod netlink;
 mod options;
 pub mod parse;
 mod rights;
 mod stamp;
 mod statfs;
+mod sys;
 #[cfg(test)]
 pub(crate) mod testing;
+mod timex;
 
 pub use calls::{Replay, StatFs, Uname};
 pub use child::{Child, Mount};
@@ -28,3 +31,4 @@ pub use options::{Filter, Opt, OptKind, Options, span};
 pub use rights::Rights;
 pub use stamp::Stamp;
 pub use statfs::never_sleeps;
+pub use timex::Timex;

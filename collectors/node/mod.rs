@@ -44,6 +44,7 @@ pub mod textfile;
 pub mod thermal_zone;
 pub mod time;
 pub mod udp_queues;
+pub mod timex;
 pub mod uname;
 pub mod watchdog;
 pub mod xfs;
