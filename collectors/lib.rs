@@ -167,7 +167,6 @@ pub static ALL: &[&Spec] = &[
     &node::sockstat::SPEC,
     &node::nvme::SPEC,
     &node::powersupplyclass::SPEC,
-    &node::pressure::SPEC,
     &node::rapl::SPEC,
     &node::softnet::SPEC,
     &node::stat::SPEC,
