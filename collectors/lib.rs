@@ -165,6 +165,7 @@ pub static ALL: &[&Spec] = &[
     &node::netstat::SPEC,
     &node::nvme::SPEC,
     &node::powersupplyclass::SPEC,
+    &node::pressure::SPEC,
     &node::rapl::SPEC,
     &node::sockstat::SPEC,
     &node::softnet::SPEC,

@@ -201,7 +201,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes: Vec<u8>) {
-            (pages(&bytes), start(&bytes), octets(&bytes));
+            let _ = (pages(&bytes), start(&bytes), octets(&bytes));
             octets(&[b"IpExt: ", &bytes[..]].concat());
         }
     }
