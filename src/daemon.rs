@@ -109,7 +109,8 @@ fn assemble(config: &Config) -> Result<(Arc<Engine>, Source), String> {
     let instruments = Instruments::new(env!("CARGO_PKG_VERSION"));
     let engine = Arc::new(Engine::new(machine, ALL, MAX_AGE, instruments));
     engine.configure(&config.collectors);
-    let source = Source::new(Arc::clone(&engine), config.families.clone(), config.exporter_metrics);
+    engine.tell_of_itself(config.exporter_metrics);
+    let source = Source::new(Arc::clone(&engine), config.families.clone());
     Ok((engine, source))
 }
 
@@ -202,7 +203,8 @@ impl Reloads {
         };
         config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         self.engine.configure(&config.collectors);
-        self.source.keep(config.families.clone(), config.exporter_metrics);
+        self.engine.tell_of_itself(config.exporter_metrics);
+        self.source.keep(config.families.clone());
         for word in config.needs_restart(&self.current) {
             tracing::warn!(option = word, "changed, and takes effect when the process is started again");
         }

@@ -260,6 +260,7 @@ impl Host {
                     Root::Rootfs => "rootfs",
                     Root::Udev => "udev",
                     Root::Cgroup => "cgroup",
+                    Root::Itself => "self",
                 };
                 match replay.errno.get(&format!("{tree}{}", &self.path[below..])) {
                     Some(errno) => Err(self.error(*errno)),

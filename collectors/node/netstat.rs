@@ -69,7 +69,8 @@ fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>
         return Ok(None);
     }
     Ok(Some(Box::new(Netstat {
-        tables: ["netstat", "snmp"].map(|path| (file(path), path, Vec::new())),
+        // What the daemon says of itself needs the first one, too.
+        tables: [(file("netstat").to_share(), "netstat", Vec::new()), (file("snmp"), "snmp", Vec::new())],
         list: (file("snmp6"), Vec::new()),
         names: Names { filter: options.filter("fields", ""), families: HashMap::new() },
     })))

@@ -15,8 +15,8 @@ Usage: wholenode [COMMAND] [FLAGS] [@FILE]
 Commands:
   (none)      Serve until SIGTERM. SIGHUP reads the configuration again.
   once        Print the page once and end; --group=NAME prints one group's page.
-  check       Print what each collector finds here, what it misses and what would
-              grant it. Ends with 1 if something is denied or fails.
+  check       Print what each collector finds here, what it misses, and what
+              would grant it. Ends with 1 if something is denied or fails.
   metrics     Print the reference of all metrics, as Markdown.
   options     Print the reference of all options, as Markdown.
   -h, --help  Print this.  --version prints the version.

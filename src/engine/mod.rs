@@ -58,7 +58,7 @@ impl Engine {
     /// An engine for these collectors, none of which runs yet: see [`Engine::configure`].
     pub fn new(machine: Arc<Machine>, specs: &[&'static Spec], max_age: Duration, own: Instruments) -> Self {
         let state = Mutex::new(State::new(specs, &machine));
-        let own = Own::new(own);
+        let own = Own::new(own, &machine);
         Self { shared: Arc::new(Shared { machine, max_age, state, ended: Condvar::new(), own }) }
     }
 
@@ -148,6 +148,11 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Whether pages have what the daemon says about itself, besides how its collectors fare.
+    pub fn tell_of_itself(&self, yes: bool) {
+        self.shared.own.is_told.store(yes, Relaxed);
     }
 
     /// Lets somebody else put points about the daemon on every page; only the first one is taken.

@@ -2,7 +2,7 @@
 
 use super::{BUFFER_KEPT, Error, Host, Root, fill, is_kernel_tree};
 use crate::kit::lock;
-use crate::kit::machine::Permit;
+use crate::kit::machine::{Permit, Reading};
 use rustix::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,7 +73,12 @@ impl KeptFile {
     /// Like [`KeptFile::single`], for a file that costs the kernel much to print and that several collectors want: what
     /// one of them has just read, the others take in the same round. None takes the same reading twice.
     pub fn shared(path: impl Into<String>) -> Self {
-        Self { shared: Some(0), ..Self::single(path) }
+        Self::single(path).to_share()
+    }
+
+    /// See [`KeptFile::shared`].
+    pub fn to_share(self) -> Self {
+        Self { shared: Some(0), ..self }
     }
 
     fn is_of_the_whole_machine(&self) -> bool {
@@ -98,21 +103,27 @@ impl Host {
     fn fill_shared(&mut self, file: &mut KeptFile, last: u64) -> Result<usize, Error> {
         let machine = Arc::clone(&self.machine);
         let now = machine.clock.monotonic();
+        let is_it = |reading: &&mut Reading| reading.root == file.root && reading.path == file.path;
+        if let Some(reading) = lock(&machine.readings).iter_mut().find(is_it)
+            && reading.number > last
+            && now.saturating_sub(reading.taken) < SHARED_FOR
         {
-            let reading = lock(&machine.reading);
-            if reading.path == file.path && reading.number > last && now.saturating_sub(reading.taken) < SHARED_FOR {
-                let length = reading.bytes.len();
-                if self.buffer.len() < length {
-                    self.buffer.resize(length, 0);
-                }
-                self.buffer[..length].copy_from_slice(&reading.bytes);
-                file.shared = Some(reading.number);
-                return Ok(length);
+            let length = reading.bytes.len();
+            if self.buffer.len() < length {
+                self.buffer.resize(length, 0);
             }
+            self.buffer[..length].copy_from_slice(&reading.bytes);
+            file.shared = Some(reading.number);
+            return Ok(length);
         }
         let length = self.fill_kept(file)?;
-        let mut reading = lock(&machine.reading);
-        reading.path.clone_from(&file.path);
+        let mut readings = lock(&machine.readings);
+        let at = readings.iter().position(|reading| reading.root == file.root && reading.path == file.path);
+        let at = at.unwrap_or_else(|| {
+            readings.push(Reading::of(file.root, &file.path));
+            readings.len() - 1
+        });
+        let reading = &mut readings[at];
         reading.bytes.clear();
         reading.bytes.extend_from_slice(&self.buffer[..length]);
         reading.bytes.shrink_to(BUFFER_KEPT);
