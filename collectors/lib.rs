@@ -3,6 +3,7 @@
 //! A collector knows the kernel and no format. It imports [`kit`] (the door to the machine), [`model`] (what is said)
 //! and nothing else: never a sibling, never the daemon.
 
+pub mod families;
 pub mod kit;
 pub mod model;
 pub mod node;
@@ -150,17 +151,30 @@ pub enum Pace {
 
 /// All collectors, in the order of the reference. Where two put the same series, the earlier one wins.
 pub static ALL: &[&Spec] = &[
+    &node::btrfs::SPEC,
     &node::cpu::SPEC,
+    &node::cpufreq::SPEC,
+    &node::diskstats::SPEC,
+    &node::edac::SPEC,
     &node::filesystem::SPEC,
     &node::hwmon::SPEC,
     &node::loadavg::SPEC,
     &node::mdadm::SPEC,
     &node::meminfo::SPEC,
     &node::netdev::SPEC,
+    &node::netstat::SPEC,
+    &node::nvme::SPEC,
+    &node::powersupplyclass::SPEC,
     &node::pressure::SPEC,
+    &node::rapl::SPEC,
+    &node::sockstat::SPEC,
     &node::softnet::SPEC,
     &node::stat::SPEC,
     &node::textfile::SPEC,
+    &node::thermal_zone::SPEC,
     &node::time::SPEC,
     &node::uname::SPEC,
+    &node::watchdog::SPEC,
+    &node::xfs::SPEC,
+    &node::zfs::SPEC,
 ];

@@ -298,7 +298,12 @@ fn fill(buffer: &mut Vec<u8>, file: &OwnedFd, end: End) -> Result<usize, Errno> 
         }
         match rustix::io::pread(file, &mut buffer[length..], length as u64) {
             Ok(0) => return Ok(length),
-            Ok(more) => length += more,
+            Ok(more) => {
+                length += more;
+                if end == End::Lines && more < kept::PAGE - kept::LINE_MAX {
+                    return Ok(length);
+                }
+            }
             Err(Errno::INTR) => continue,
             Err(errno) => return Err(errno),
         }

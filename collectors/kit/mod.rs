@@ -1,5 +1,6 @@
 //! What collectors stand on: the door to the machine, pure parsers, errors, options.
 
+pub mod attribute;
 mod calls;
 pub mod child;
 mod clock;
@@ -10,6 +11,7 @@ mod host;
 mod machine;
 mod options;
 pub mod parse;
+mod rights;
 mod stamp;
 mod statfs;
 #[cfg(test)]
@@ -23,5 +25,6 @@ pub use glob::Glob;
 pub use host::{Host, KeptFile, Watched};
 pub use machine::{HANDLES_MAX, Machine, Root, Roots};
 pub use options::{Filter, Opt, OptKind, Options, span};
+pub use rights::Rights;
 pub use stamp::Stamp;
 pub use statfs::never_sleeps;

@@ -95,7 +95,7 @@ fn open(_: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, E
     let is_given = |name| options.text(name).is_some();
     let chosen = (is_given("device-include") || is_given("device-exclude"))
         .then(|| Chosen::new(options.filter("device-include", "device-exclude")));
-    Ok(Some(Box::new(Netdev { file: KeptFile::new(Root::Net, "dev"), chosen })))
+    Ok(Some(Box::new(Netdev { file: KeptFile::new(Root::Net, "dev").lines(), chosen })))
 }
 
 impl Collector for Netdev {

@@ -63,7 +63,7 @@ fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Erro
     let text = host.read(Root::Net, "softnet_stat")?;
     let is_told = parse::lines(text).filter_map(columns).next().is_some_and(|figures| figures[CPU].is_some());
     let online = (!is_told).then(|| KeptFile::new(Root::Sys, "devices/system/cpu/online"));
-    let file = KeptFile::new(Root::Net, "softnet_stat");
+    let file = KeptFile::new(Root::Net, "softnet_stat").lines();
     Ok(Some(Box::new(Softnet { file, online, cpus: Vec::new(), label: String::new() })))
 }
 

@@ -55,7 +55,7 @@ fn command(flags: &[&str], variables: &[(&str, &str)]) -> Result<Command, String
 
 fn config(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, String> {
     match command(flags, variables)? {
-        Command::Serve(config) | Command::Once { config, .. } => Ok(config),
+        Command::Serve(config) | Command::Once { config, .. } | Command::Check(config) => Ok(config),
         Command::Metrics => Err(metrics(SPECS, std::iter::empty())),
         Command::Print(text) => Err(text),
     }
@@ -242,7 +242,7 @@ fn what_does_not_fit_is_told_in_one_line() {
         ("--web.max-request=1", "--web.max-request: no such flag; did you mean --web.max-requests?"),
         ("--nonsense", "--nonsense: no such setting; `wholenode options` lists all"),
         ("-x", "\"-x\": expected a flag such as --web.listen-address=:9100"),
-        ("twice", "\"twice\": expected once, metrics, options or flags only"),
+        ("twice", "\"twice\": expected once, check, metrics, options or flags only"),
         ("--group=node", "--group: expected only with the command once; a server has a page for each group"),
         ("@/nowhere", "/nowhere: No such file or directory (os error 2)"),
         ("--config.file=/nowhere", "--config.file: /nowhere: No such file or directory (os error 2)"),

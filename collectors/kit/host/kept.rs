@@ -7,6 +7,11 @@ use rustix::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long a line may be in a file that is read by [`KeptFile::lines`].
+pub(super) const LINE_MAX: usize = 512;
+/// The smallest page that a kernel has.
+pub(super) const PAGE: usize = 4096;
+
 /// How long what one collector has read is new to others.
 pub(super) const SHARED_FOR: Duration = Duration::from_millis(10);
 
@@ -31,6 +36,8 @@ pub(super) enum End {
     Nothing,
     /// A read that gives less than was asked for: the file comes whole.
     Short,
+    /// A read that leaves room for one more line in the page that the kernel prints into.
+    Lines,
 }
 
 impl End {
@@ -55,6 +62,12 @@ impl KeptFile {
     /// The same file as one record, see [`KeptFile::single`]: `KeptFile::new(Root::Net, "snmp").whole()`.
     pub fn whole(self) -> Self {
         Self { end: End::Short, ..self }
+    }
+
+    /// A list of the kernel's (`seq_file`) whose lines are shorter than [`LINE_MAX`]: it is given page by page, and a page
+    /// with room for one more line is the last one. That spares the read that gives nothing.
+    pub fn lines(self) -> Self {
+        Self { end: End::Lines, ..self }
     }
 
     /// Like [`KeptFile::single`], for a file that costs the kernel much to print and that several collectors want: what
