@@ -179,9 +179,9 @@ fn failed(name: &str, errno: Errno) -> Error {
     match errno {
         Errno::PERM | Errno::ACCESS => Error::Denied {
             path,
-            grant: "run in the machine's own network, with CAP_NET_ADMIN or, from another network, CAP_SYS_ADMIN",
+            grant: "the machine's own network, with CAP_NET_ADMIN or, from another network, CAP_SYS_ADMIN",
         },
-        Errno::AFNOSUPPORT => Error::Denied { path, grant: "allow AF_NETLINK and AF_UNIX in RestrictAddressFamilies" },
+        Errno::AFNOSUPPORT => Error::Denied { path, grant: "AF_NETLINK and AF_UNIX in RestrictAddressFamilies" },
         Errno::PROTONOSUPPORT => Error::Absent { path },
         Errno::AGAIN => Error::Stuck { path },
         Errno::BADMSG => Error::malformed(&path, 0, "messages of netlink"),

@@ -113,7 +113,7 @@ impl Host {
             // Reading needs no right; seccomp profiles of containers refuse the call as a whole.
             Errno::PERM | Errno::ACCESS => Error::Denied {
                 path: "adjtimex".to_owned(),
-                grant: "allow the call in the seccomp profile, which capability SYS_TIME does in most",
+                grant: "a seccomp profile that allows the call: most do so with capability SYS_TIME",
             },
             errno => Error::from_errno("adjtimex", errno),
         })
