@@ -44,7 +44,11 @@ impl Book {
                 let rootfs = host.root(Root::Rootfs).to_owned();
                 let mut paths =
                     [rootfs.as_str(), ""].into_iter().flat_map(|root| PATHS.map(|path| format!("{root}{path}")));
-                paths.find_map(|path| Some(scan(host.read_regular(&path, FILE_MAX).ok()?.0, &mut wanted)));
+                paths.find_map(|path| {
+                    let (text, _) = host.read_regular(&path, FILE_MAX).ok()?;
+                    scan(text, &mut wanted);
+                    Some(())
+                });
                 Ok(())
             }
         };
