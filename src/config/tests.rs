@@ -295,7 +295,7 @@ fn commands_stand_anywhere_among_the_flags() {
     };
     assert_eq!(once(&["once"]), (false, None));
     assert_eq!(once(&["--web.enable-openmetrics", "once", "--group", "node"]), (true, Some(Group::Node)));
-    for asked in [["--help"], ["-h"], ["help"], ["--help-long"]] {
+    for asked in [["--help"], ["-h"], ["help"], ["--help-long"], ["--help-man"]] {
         assert!(refused(&asked, &[]).contains("Usage: wholenode"));
     }
     assert_eq!(refused(&["once", "--version"], &[]), concat!("wholenode ", env!("CARGO_PKG_VERSION"), "\n"));
