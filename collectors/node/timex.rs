@@ -189,7 +189,10 @@ node_timex_tick_seconds 0.01
         let tree = Tree::new(&[("calls/adjtimex", "EPERM\n")]);
         tree.check(&SPEC, &[], "! denied\n");
         let error = tree.host().adjtimex().unwrap_err().to_string();
-        assert!(error.starts_with("adjtimex: permission denied (needs a seccomp profile that allows the call"), "{error}");
+        assert!(
+            error.starts_with("adjtimex: permission denied (needs a seccomp profile that allows the call"),
+            "{error}"
+        );
     }
 
     #[test]

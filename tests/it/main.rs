@@ -5,6 +5,7 @@ mod check;
 mod clients;
 mod daemon;
 mod faults;
+mod flags;
 mod fuse;
 mod golden;
 mod grammar;
