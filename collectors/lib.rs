@@ -151,6 +151,8 @@ pub enum Pace {
 /// All collectors, in the order of the reference. Where two put the same series, the earlier one wins.
 pub static ALL: &[&Spec] = &[
     &node::cpu::SPEC,
+    &node::entropy::SPEC,
+    &node::filefd::SPEC,
     &node::filesystem::SPEC,
     &node::hwmon::SPEC,
     &node::loadavg::SPEC,
@@ -158,9 +160,11 @@ pub static ALL: &[&Spec] = &[
     &node::meminfo::SPEC,
     &node::netdev::SPEC,
     &node::pressure::SPEC,
+    &node::schedstat::SPEC,
     &node::softnet::SPEC,
     &node::stat::SPEC,
     &node::textfile::SPEC,
     &node::time::SPEC,
     &node::uname::SPEC,
+    &node::vmstat::SPEC,
 ];
