@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod kept;
+mod links;
+mod processes;
 
 use kept::End;
 pub use kept::KeptFile;
