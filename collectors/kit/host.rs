@@ -229,6 +229,11 @@ impl Host {
         self.machine.replay.as_ref().map_or_else(Uname::live, |replay| replay.uname.clone())
     }
 
+    /// The size of a page of memory, in bytes.
+    pub fn page_size(&self) -> u64 {
+        rustix::param::page_size() as u64
+    }
+
     /// Wall-clock time since 1970.
     pub fn wall(&self) -> Duration {
         self.machine.clock.wall()
