@@ -3,6 +3,7 @@
 //! A collector knows the kernel and no format. It imports [`kit`] (the door to the machine), [`model`] (what is said)
 //! and nothing else: never a sibling, never the daemon.
 
+pub mod families;
 pub mod kit;
 pub mod model;
 pub mod node;
@@ -150,21 +151,57 @@ pub enum Pace {
 
 /// All collectors, in the order of the reference. Where two put the same series, the earlier one wins.
 pub static ALL: &[&Spec] = &[
+    &node::arp::SPEC,
+    &node::bcache::SPEC,
+    &node::bcachefs::SPEC,
+    &node::bonding::SPEC,
+    &node::btrfs::SPEC,
+    &node::conntrack::SPEC,
     &node::cpu::SPEC,
     &node::entropy::SPEC,
     &node::filefd::SPEC,
+    &node::cpu_vulnerabilities::SPEC,
+    &node::cpufreq::SPEC,
+    &node::diskstats::SPEC,
+    &node::dmmultipath::SPEC,
+    &node::drbd::SPEC,
+    &node::drm::SPEC,
+    &node::edac::SPEC,
+    &node::fibrechannel::SPEC,
     &node::filesystem::SPEC,
     &node::hwmon::SPEC,
+    &node::infiniband::SPEC,
+    &node::ipvs::SPEC,
+    &node::lnstat::SPEC,
     &node::loadavg::SPEC,
     &node::mdadm::SPEC,
     &node::meminfo::SPEC,
+    &node::mountstats::SPEC,
+    &node::netclass::SPEC,
     &node::netdev::SPEC,
+    &node::netstat::SPEC,
+    &node::nfs::SPEC,
+    &node::nfsd::SPEC,
+    &node::nvme::SPEC,
+    &node::nvmesubsystem::SPEC,
+    &node::pcidevice::SPEC,
+    &node::powersupplyclass::SPEC,
     &node::pressure::SPEC,
     &node::schedstat::SPEC,
+    &node::rapl::SPEC,
+    &node::sockstat::SPEC,
     &node::softnet::SPEC,
     &node::stat::SPEC,
+    &node::tapestats::SPEC,
     &node::textfile::SPEC,
+    &node::thermal_zone::SPEC,
     &node::time::SPEC,
+    &node::timex::SPEC,
+    &node::udp_queues::SPEC,
     &node::uname::SPEC,
     &node::vmstat::SPEC,
+    &node::watchdog::SPEC,
+    &node::xfrm::SPEC,
+    &node::xfs::SPEC,
+    &node::zfs::SPEC,
 ];

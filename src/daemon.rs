@@ -1,13 +1,14 @@
 //! The daemon: everything together, until a signal ends it.
 
+use crate::check::{self, Report};
 use crate::config::{self, Command, Config, Level, LogFormat, Written};
 use crate::engine::{self, Engine, Instruments};
 use crate::page::Source;
 use crate::serve::{self, Bound, GroupPage, Listen, Settings, State};
 use crate::{encode, log};
-use collectors::kit::{Child, Clock, Machine, Replay, Script};
+use collectors::kit::{Child, Clock, Host, Machine, Replay, Script};
 use collectors::model::{Batch, Family, counter, gauge};
-use collectors::{ALL, Group};
+use collectors::{ALL, Group, Spec};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Builder;
@@ -18,6 +19,8 @@ use tracing::level_filters::LevelFilter;
 const MAX_AGE: Duration = Duration::from_millis(100);
 /// How long `once` waits for the machine.
 const ONCE: Duration = Duration::from_secs(10);
+/// How long `check` waits for collectors that are slow.
+const CHECK: Duration = Duration::from_secs(5);
 
 static REQUESTS: Family = counter(
     "promhttp_metric_handler_requests_total",
@@ -81,6 +84,19 @@ pub fn once(config: &Config, group: Option<Group>) -> Result<Vec<u8>, String> {
     Ok(source.encode(&engine.ask(selection.into(), ONCE), encode::Format::Text))
 }
 
+/// What each collector finds on this machine, and what it misses.
+///
+/// # Errors
+/// One line: what, where, what was expected.
+pub fn check(config: &Config) -> Result<Report, String> {
+    let (engine, _) = assemble(config)?;
+    let selection = engine.select(None, &[], &[])?;
+    let findings = engine.findings(&selection, CHECK);
+    let is_off = |spec: &&&Spec| findings.iter().all(|finding| finding.spec.name != spec.name);
+    let off: Vec<&str> = ALL.iter().filter(is_off).map(|spec| spec.name).collect();
+    Ok(check::report(&mut Host::new(Arc::clone(engine.machine())), &findings, &off, &config.warnings))
+}
+
 fn assemble(config: &Config) -> Result<(Arc<Engine>, Source), String> {
     let replay = config.calls.as_deref().map(Replay::load).transpose()?;
     let clock = match &replay {
@@ -93,7 +109,8 @@ fn assemble(config: &Config) -> Result<(Arc<Engine>, Source), String> {
     let instruments = Instruments::new(env!("CARGO_PKG_VERSION"));
     let engine = Arc::new(Engine::new(machine, ALL, MAX_AGE, instruments));
     engine.configure(&config.collectors);
-    let source = Source::new(Arc::clone(&engine), config.families.clone(), config.exporter_metrics);
+    engine.tell_of_itself(config.exporter_metrics);
+    let source = Source::new(Arc::clone(&engine), config.families.clone());
     Ok((engine, source))
 }
 
@@ -186,7 +203,8 @@ impl Reloads {
         };
         config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         self.engine.configure(&config.collectors);
-        self.source.keep(config.families.clone(), config.exporter_metrics);
+        self.engine.tell_of_itself(config.exporter_metrics);
+        self.source.keep(config.families.clone());
         for word in config.needs_restart(&self.current) {
             tracing::warn!(option = word, "changed, and takes effect when the process is started again");
         }

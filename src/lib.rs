@@ -13,10 +13,12 @@
 //! - [`encode`]: a snapshot → bytes. Pure.
 //! - [`serve`]: HTTP. Nothing a client does or leaves undone holds anything for long.
 //! - [`page`]: engine and encoder, as the pages that `serve` and `wholenode once` give out.
+//! - [`check`]: what the engine found, for somebody at a terminal.
 //! - [`daemon`]: all of it together, until a signal ends it.
 //!
 //! No arrow points back: a collector can't see this crate, an encoder sees only the model, the engine knows no client.
 
+pub mod check;
 pub mod config;
 pub mod daemon;
 pub mod encode;

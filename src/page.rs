@@ -9,20 +9,6 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Which families are on the pages.
-#[derive(Debug)]
-struct Families {
-    keeps: Filter,
-    own: bool,
-}
-
-impl Families {
-    fn have(&self, name: &str) -> bool {
-        let is_own = || name.starts_with("wholenode_") || name.starts_with("promhttp_");
-        self.keeps.keeps(name) && (self.own || !is_own())
-    }
-}
-
 /// Makes pages of what the engine knows.
 #[derive(Clone, Debug)]
 pub struct Source(Arc<Shared>);
@@ -30,7 +16,8 @@ pub struct Source(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     engine: Arc<Engine>,
-    families: Mutex<Arc<Families>>,
+    /// Which families are on the pages.
+    families: Mutex<Arc<Filter>>,
     /// The encoders that are not at work, with their memory.
     encoders: Mutex<Vec<Text>>,
     /// How long the last page was: the next one will be much the same.
@@ -46,15 +33,15 @@ struct Page {
 }
 
 impl Source {
-    /// Pages of this engine, with the families that the filter keeps, and with what the daemon says about itself or not.
-    pub fn new(engine: Arc<Engine>, keeps: Filter, own: bool) -> Self {
-        let families = Mutex::new(Arc::new(Families { keeps, own }));
+    /// Pages of this engine, with the families that the filter keeps.
+    pub fn new(engine: Arc<Engine>, families: Filter) -> Self {
+        let families = Mutex::new(Arc::new(families));
         Self(Arc::new(Shared { engine, families, encoders: Mutex::default(), length: AtomicUsize::new(0) }))
     }
 
     /// From now on, pages have other families.
-    pub fn keep(&self, keeps: Filter, own: bool) {
-        *lock(&self.0.families) = Arc::new(Families { keeps, own });
+    pub fn keep(&self, families: Filter) {
+        *lock(&self.0.families) = Arc::new(families);
     }
 
     /// The page of a snapshot.
@@ -63,7 +50,7 @@ impl Source {
         let encoder = lock(&self.0.encoders).pop();
         let mut encoder = encoder.unwrap_or_default();
         let mut page = Vec::with_capacity(self.0.length.load(Relaxed) + 1024);
-        encoder.encode(snapshot, format, |family| families.have(&family.name), &mut page);
+        encoder.encode(snapshot, format, |family| families.keeps(&family.name), &mut page);
         self.0.length.store(page.len(), Relaxed);
         lock(&self.0.encoders).push(encoder);
         page

@@ -66,7 +66,10 @@ impl Error {
         let path = path.to_owned();
         match errno {
             Errno::NOENT | Errno::NOTDIR => Error::Absent { path },
-            Errno::ACCESS | Errno::PERM => Error::Denied { path, grant: "run as root, or make it readable" },
+            Errno::ACCESS | Errno::PERM => {
+                let grant = super::rights::grant(&path, errno);
+                Error::Denied { path, grant }
+            }
             Errno::NODEV | Errno::SRCH | Errno::NXIO => Error::Gone { path },
             errno => Error::Io { path, errno },
         }
@@ -103,13 +106,23 @@ impl Error {
     pub fn is_absent(&self) -> bool {
         matches!(self, Error::Absent { .. })
     }
+
+    /// Whether there is nothing to tell: the thing is not there, or not now (ENODEV), or it has no such value
+    /// (EOPNOTSUPP, ENODATA). Of an optional attribute that is no fault.
+    pub fn is_nothing(&self) -> bool {
+        match self {
+            Error::Absent { .. } | Error::Gone { .. } => true,
+            Error::Io { errno, .. } => matches!(*errno, Errno::OPNOTSUPP | Errno::NODATA),
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Absent { path } => write!(f, "{path}: not on this machine"),
-            Error::Denied { path, grant } => write!(f, "{path}: permission denied ({grant})"),
+            Error::Denied { path, grant } => write!(f, "{path}: permission denied (needs {grant})"),
             Error::Gone { path } => write!(f, "{path}: gone while it was read"),
             Error::Io { path, errno } => write!(f, "{path}: {errno}"),
             Error::TooLarge { path, limit } => write!(f, "{path}: larger than {limit} bytes"),

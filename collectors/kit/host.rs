@@ -1,5 +1,6 @@
 //! The only door to the machine. Each collector has one of its own: its buffer, its kept files.
 
+use super::netlink::Sockets;
 use super::{Error, Machine, Mount, Root, StatFs, Uname, parse, statfs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
@@ -9,6 +10,7 @@ use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+mod devices;
 mod kept;
 mod links;
 mod processes;
@@ -27,9 +29,11 @@ const BUFFER_FIRST: usize = 16 << 10;
 /// The door to the machine: reads kernel files into one buffer and lends the bytes.
 #[derive(Debug)]
 pub struct Host {
-    machine: Arc<Machine>,
-    buffer: Vec<u8>,
+    pub(super) machine: Arc<Machine>,
+    pub(super) buffer: Vec<u8>,
+    pub(super) sockets: Sockets,
     path: String,
+    empty: Vec<devices::Empty>,
 }
 
 /// A file of a process that says by poll(2) whether it has changed: its table of mounts.
@@ -57,7 +61,7 @@ impl Watched {
 impl Host {
     /// A door to the machine.
     pub fn new(machine: Arc<Machine>) -> Self {
-        Self { machine, buffer: Vec::new(), path: String::new() }
+        Self { machine, buffer: Vec::new(), sockets: Sockets::default(), path: String::new(), empty: Vec::new() }
     }
 
     /// The machine behind the door.
@@ -227,6 +231,11 @@ impl Host {
         self.machine.replay.as_ref().map_or_else(Uname::live, |replay| replay.uname.clone())
     }
 
+    /// The size of a page of memory, in bytes.
+    pub fn page_size(&self) -> u64 {
+        rustix::param::page_size() as u64
+    }
+
     /// Wall-clock time since 1970.
     pub fn wall(&self) -> Duration {
         self.machine.clock.wall()
@@ -260,6 +269,7 @@ impl Host {
                     Root::Rootfs => "rootfs",
                     Root::Udev => "udev",
                     Root::Cgroup => "cgroup",
+                    Root::Itself => "self",
                 };
                 match replay.errno.get(&format!("{tree}{}", &self.path[below..])) {
                     Some(errno) => Err(self.error(*errno)),
@@ -300,7 +310,12 @@ fn fill(buffer: &mut Vec<u8>, file: &OwnedFd, end: End) -> Result<usize, Errno> 
         }
         match rustix::io::pread(file, &mut buffer[length..], length as u64) {
             Ok(0) => return Ok(length),
-            Ok(more) => length += more,
+            Ok(more) => {
+                length += more;
+                if end == End::Lines && more < kept::PAGE - kept::LINE_MAX {
+                    return Ok(length);
+                }
+            }
             Err(Errno::INTR) => continue,
             Err(errno) => return Err(errno),
         }

@@ -24,6 +24,8 @@ pub enum Root {
     Udev,
     /// The cgroup hierarchies.
     Cgroup,
+    /// This process's own folder of procfs, wherever the machine's procfs is mounted.
+    Itself,
 }
 
 /// Where the trees are mounted.
@@ -76,12 +78,13 @@ pub struct Machine {
     pub child: Child,
     net: String,
     handles: AtomicUsize,
-    pub(super) reading: Mutex<Reading>,
+    pub(super) readings: Mutex<Vec<Reading>>,
 }
 
 /// The last reading of a file that several collectors want in the same round; see [`super::KeptFile::shared`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Reading {
+    pub(super) root: Root,
     pub(super) path: String,
     /// Counts readings, so that nobody takes the same one twice.
     pub(super) number: u64,
@@ -89,11 +92,17 @@ pub(super) struct Reading {
     pub(super) bytes: Vec<u8>,
 }
 
+impl Reading {
+    pub(super) fn of(root: Root, path: &str) -> Self {
+        Self { root, path: path.to_owned(), number: 0, taken: Duration::ZERO, bytes: Vec::new() }
+    }
+}
+
 impl Machine {
     /// The machine behind `roots`.
     pub fn new(roots: Roots, clock: Clock, replay: Option<Replay>, child: Child) -> Arc<Self> {
-        let (net, handles, reading) = (roots.net(), AtomicUsize::new(0), Mutex::default());
-        Arc::new(Self { roots, clock, replay, child, net, handles, reading })
+        let (net, handles, readings) = (roots.net(), AtomicUsize::new(0), Mutex::default());
+        Arc::new(Self { roots, clock, replay, child, net, handles, readings })
     }
 
     /// The tree's mount point, without a slash at its end.
@@ -105,6 +114,7 @@ impl Machine {
             Root::Rootfs => &self.roots.rootfs,
             Root::Udev => &self.roots.udev,
             Root::Cgroup => &self.roots.cgroup,
+            Root::Itself => "/proc/self",
         };
         path.trim_end_matches('/')
     }

@@ -1,5 +1,6 @@
 //! What collectors stand on: the door to the machine, pure parsers, errors, options.
 
+pub mod attribute;
 mod calls;
 pub mod child;
 mod clock;
@@ -7,13 +8,18 @@ mod error;
 pub mod exposition;
 mod glob;
 mod host;
+mod itself;
 mod machine;
+pub mod netlink;
 mod options;
 pub mod parse;
+mod rights;
 mod stamp;
 mod statfs;
+mod sys;
 #[cfg(test)]
 pub(crate) mod testing;
+mod timex;
 
 pub use calls::{Replay, StatFs, Uname};
 pub use child::{Child, Mount};
@@ -21,7 +27,10 @@ pub use clock::{Clock, Script, lock};
 pub use error::Error;
 pub use glob::Glob;
 pub use host::{Host, KeptFile, Watched};
+pub use itself::{Figures, Itself};
 pub use machine::{HANDLES_MAX, Machine, Root, Roots};
 pub use options::{Filter, Opt, OptKind, Options, span};
+pub use rights::Rights;
 pub use stamp::Stamp;
 pub use statfs::never_sleeps;
+pub use timex::Timex;

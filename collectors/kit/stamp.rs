@@ -23,17 +23,29 @@ impl Host {
     /// # Errors
     /// What the kernel answered, or that it is no regular file.
     pub fn stamp(&mut self, path: &str) -> Result<Stamp, Error> {
-        let stat = rustix::fs::stat(path).map_err(|errno| Error::from_errno(path, errno))?;
-        if !FileType::from_raw_mode(stat.st_mode).is_file() {
-            return Err(Error::Other { path: path.to_owned(), why: "not a regular file".to_owned() });
-        }
-        Ok(Stamp {
-            file: (stat.st_dev, stat.st_ino),
-            size: stat.st_size.try_into().unwrap_or(0),
-            changed: since_1970(stat.st_mtime, stat.st_mtime_nsec),
-            touched: since_1970(stat.st_ctime, stat.st_ctime_nsec),
-        })
+        stamp(path, FileType::RegularFile, "not a regular file")
     }
+
+    /// Asks about a folder that the operator named: its stamp changes whenever a name comes or goes.
+    ///
+    /// # Errors
+    /// What the kernel answered, or that it is no folder.
+    pub fn stamp_folder(&mut self, path: &str) -> Result<Stamp, Error> {
+        stamp(path, FileType::Directory, "not a folder")
+    }
+}
+
+fn stamp(path: &str, wanted: FileType, otherwise: &str) -> Result<Stamp, Error> {
+    let stat = rustix::fs::stat(path).map_err(|errno| Error::from_errno(path, errno))?;
+    if FileType::from_raw_mode(stat.st_mode) != wanted {
+        return Err(Error::Other { path: path.to_owned(), why: otherwise.to_owned() });
+    }
+    Ok(Stamp {
+        file: (stat.st_dev, stat.st_ino),
+        size: stat.st_size.try_into().unwrap_or(0),
+        changed: since_1970(stat.st_mtime, stat.st_mtime_nsec),
+        touched: since_1970(stat.st_ctime, stat.st_ctime_nsec),
+    })
 }
 
 fn since_1970(seconds: i64, ns: impl TryInto<u32>) -> Duration {
@@ -42,6 +54,7 @@ fn since_1970(seconds: i64, ns: impl TryInto<u32>) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::kit::testing::Tree;
 
     #[test]
@@ -54,6 +67,12 @@ mod tests {
         tree.write("a", "2\n");
         assert_ne!(tree.host().stamp(&path).unwrap(), before);
         assert_eq!(before.size, 2);
-        assert!(tree.host().stamp(&format!("{}/pipe", tree.path())).is_err());
+        let folder = format!("{}/pipe", tree.path());
+        assert!(tree.host().stamp(&folder).is_err() && tree.host().stamp_folder(&path).is_err());
+        let empty = tree.host().stamp_folder(&folder).unwrap();
+        assert_eq!(tree.host().stamp_folder(&folder).unwrap(), empty);
+        std::thread::sleep(Duration::from_millis(20));
+        tree.write("pipe/b", "");
+        assert_ne!(tree.host().stamp_folder(&folder).unwrap(), empty);
     }
 }

@@ -218,6 +218,14 @@ impl Batch {
         result.map_err(|error| self.fault(error)).ok()
     }
 
+    /// The value of an optional attribute: like [`Batch::ok`], but that there is none is no fault.
+    pub fn found<T>(&mut self, result: Result<T, Error>) -> Option<T> {
+        match result {
+            Err(error) if error.is_nothing() => None,
+            result => self.ok(result),
+        }
+    }
+
     /// Drops what was put and keeps the faults: the round failed as a whole.
     pub fn fail(&mut self, error: Error) {
         for column in &mut self.columns {

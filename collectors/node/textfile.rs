@@ -22,6 +22,8 @@ const FILES_MAX: usize = 10_000;
 /// How old a change must be before its file counts as unchanged: filesystems have clocks as coarse as this, and what is
 /// written twice within one tick looks as if it was written once.
 const SETTLED: Duration = Duration::from_secs(2);
+/// After which time a folder is read again although it looks unchanged: not every filesystem tells.
+const LISTED_FOR: Duration = Duration::from_secs(5);
 
 static MTIME: Family = gauge(
     "node_textfile_mtime_seconds",
@@ -66,8 +68,16 @@ pub static SPEC: Spec = Spec {
 
 struct Textfile {
     directories: Vec<Glob>,
+    paths: BTreeSet<String>,
+    listed: Option<Listed>,
     files: BTreeMap<String, Kept>,
     plan: merge::Plan,
+}
+
+/// When all folders were read, and what they looked like then: as long as they look so, they hold the same names.
+struct Listed {
+    at: Duration,
+    stamps: Vec<(String, Stamp)>,
 }
 
 /// A file as it was read last.
@@ -81,14 +91,16 @@ struct Kept {
 
 fn open(_: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
     let directories = options.list("directory").iter().map(|text| Glob::new(text)).collect();
-    Ok(Some(Box::new(Textfile { directories, files: BTreeMap::new(), plan: merge::Plan::default() })))
+    Ok(Some(Box::new(Textfile::new(directories))))
 }
 
 impl Collector for Textfile {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         let mut errors = Vec::new();
-        let paths = self.list(host, &mut errors);
-        if self.refresh(host, &paths) {
+        if !self.is_listed(host) {
+            (self.paths, self.listed) = self.list(host, &mut errors);
+        }
+        if self.refresh(host) {
             self.plan = merge::Plan::new(
                 self.files.iter().filter_map(|(path, kept)| Some((path, kept.content.as_ref().ok()?))),
             );
@@ -108,13 +120,33 @@ impl Collector for Textfile {
 }
 
 impl Textfile {
-    /// The paths of all files, sorted, each once however many patterns name it.
-    fn list(&self, host: &mut Host, errors: &mut Vec<Error>) -> BTreeSet<String> {
+    fn new(directories: Vec<Glob>) -> Self {
+        let (files, plan) = (BTreeMap::new(), merge::Plan::default());
+        Self { directories, paths: BTreeSet::new(), listed: None, files, plan }
+    }
+
+    /// Whether the folders were read lately and hold the same names since.
+    fn is_listed(&self, host: &mut Host) -> bool {
+        self.listed.as_ref().is_some_and(|listed| {
+            host.monotonic() < listed.at + LISTED_FOR
+                && listed.stamps.iter().all(|(folder, then)| host.stamp_folder(folder).is_ok_and(|now| now == *then))
+        })
+    }
+
+    /// The paths of all files, sorted, each once however many patterns name it; and what it takes to know them again.
+    fn list(&self, host: &mut Host, errors: &mut Vec<Error>) -> (BTreeSet<String>, Option<Listed>) {
         let mut paths = BTreeSet::new();
+        let mut stamps = Some(Vec::new());
         for directory in &self.directories {
             let (folders, failed) = directory.folders(host);
             errors.extend(failed);
             for folder in folders {
+                // Before its names: what comes in between is a change.
+                let stamp = host.stamp_folder(&folder).ok().filter(|stamp| is_settled(stamp, host));
+                stamps = stamps.zip(stamp.filter(|_| !directory.is_pattern())).map(|(mut stamps, stamp)| {
+                    stamps.push((folder.clone(), stamp));
+                    stamps
+                });
                 let names = match host.names_in(&folder) {
                     Ok(names) => names,
                     // A pattern also names files, and folders that went away since.
@@ -133,17 +165,20 @@ impl Textfile {
             errors.push(Error::Other { path: first.clone(), why: format!("more than {FILES_MAX} files") });
             paths.split_off(&first);
         }
-        paths
+        // What could not be read is tried again, and told again, in each round.
+        let listed = stamps.filter(|_| errors.is_empty()).map(|stamps| Listed { at: host.monotonic(), stamps });
+        (paths, listed)
     }
 
     /// Reads what changed; whether the page may have changed with it.
-    fn refresh(&mut self, host: &mut Host, paths: &BTreeSet<String>) -> bool {
+    fn refresh(&mut self, host: &mut Host) -> bool {
+        let paths = std::mem::take(&mut self.paths);
         let count = |files: &BTreeMap<String, Kept>| files.values().filter(|kept| kept.content.is_ok()).count();
         let before = count(&self.files);
         self.files.retain(|path, _| paths.contains(path));
         let mut is_room_made = count(&self.files) != before;
         let mut is_changed = is_room_made;
-        for path in paths {
+        for path in &paths {
             let stamp = host.stamp(path);
             if let (Ok(stamp), Some(kept)) = (&stamp, self.files.get(path))
                 && kept.stamp == Some(*stamp)
@@ -160,6 +195,7 @@ impl Textfile {
             let refused = self.files.values_mut().filter(|kept| matches!(kept.content, Err(Error::Other { .. })));
             refused.for_each(|kept| kept.stamp = None);
         }
+        self.paths = paths;
         is_changed
     }
 
@@ -178,12 +214,16 @@ impl Textfile {
             room.check(path, size, document.len())?;
             Ok(document)
         });
-        let is_settled = |stamp: &Stamp| host.wall().saturating_sub(stamp.touched) > SETTLED;
         // A read that failed may succeed without any change to the file.
         let is_read =
             matches!(content, Ok(_) | Err(Error::Malformed { .. } | Error::TooLarge { .. } | Error::Other { .. }));
-        Kept { stamp: known.filter(|stamp| is_read && is_settled(stamp)), changed, size, content }
+        Kept { stamp: known.filter(|stamp| is_read && is_settled(stamp, host)), changed, size, content }
     }
+}
+
+/// Whether a change after this stamp would give another one.
+fn is_settled(stamp: &Stamp, host: &Host) -> bool {
+    host.wall().saturating_sub(stamp.touched) > SETTLED
 }
 
 /// What the other files leave of the bounds.

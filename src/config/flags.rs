@@ -1,6 +1,6 @@
 //! The command line: what it asks for, and the values that it gives.
 
-use super::keys::{Given, Key, Layer, Meaning, Source};
+use super::keys::{Given, Key, Layer, Source};
 use super::{Error, file, names};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -108,20 +108,25 @@ fn flags(keys: &[Key]) -> Vec<Flag<'_>> {
     }
     for renamed in names::RENAMED.iter().filter(|renamed| !is_key(renamed.word)) {
         if let Some(key) = keys.iter().find(|key| key.name == renamed.key) {
+            let is_switch = key.kind == OptKind::Flag;
             let target = if renamed.is_old { Target::SetByOldName(key) } else { Target::Set(key) };
-            add(renamed.word.to_owned(), false, target);
+            add(renamed.word.to_owned(), is_switch, target);
+            if is_switch {
+                add(format!("no-{}", renamed.word), true, Target::Unset(key));
+            }
         }
     }
+    let mut without_effect = |word: &str, is_switch, why| {
+        add(word.to_owned(), is_switch, Target::WithoutEffect(why));
+        if is_switch {
+            add(format!("no-{word}"), true, Target::WithoutEffect(why));
+        }
+    };
     for foreign in names::WITHOUT_EFFECT.iter().filter(|foreign| !is_key(foreign.word)) {
-        // The option of a collector that is not here is refused with its collector.
-        let collector = foreign.word.rsplit_once('.').map_or("", |(collector, _)| collector);
-        if keys.iter().any(|key| key.name == collector && key.meaning == Meaning::Absent) {
-            continue;
-        }
-        add(foreign.word.to_owned(), foreign.is_switch, Target::WithoutEffect(foreign.why));
-        if foreign.is_switch {
-            add(format!("no-{}", foreign.word), true, Target::WithoutEffect(foreign.why));
-        }
+        without_effect(foreign.word, foreign.is_switch, foreign.why);
+    }
+    for (word, is_switch) in names::of_absent(keys) {
+        without_effect(&word, is_switch, names::NOTHING_TO_TELL);
     }
     for foreign in names::REFUSED.iter().filter(|foreign| !is_key(foreign.word)) {
         add(foreign.word.to_owned(), foreign.is_switch, Target::Refused(foreign.why));
@@ -132,6 +137,7 @@ fn flags(keys: &[Key]) -> Vec<Flag<'_>> {
     add("group".to_owned(), false, Target::Group);
     add("help".to_owned(), true, Target::Help);
     add("help-long".to_owned(), true, Target::Help);
+    add("help-man".to_owned(), true, Target::Help);
     add("version".to_owned(), true, Target::Version);
     flags
 }
@@ -141,7 +147,7 @@ fn parser(flags: &[Flag]) -> Command {
         let arg = Arg::new(flag.word.clone()).long(flag.word.clone()).action(ArgAction::Append);
         match flag.target {
             Target::Help if flag.word == "help" => switch(arg.short('h'), ""),
-            Target::Set(_) | Target::Refused(_) if flag.is_switch => switch(arg, "true"),
+            Target::Set(_) | Target::SetByOldName(_) | Target::Refused(_) if flag.is_switch => switch(arg, "true"),
             _ if flag.is_switch => switch(arg, ""),
             _ => arg,
         }

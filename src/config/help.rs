@@ -15,6 +15,8 @@ Usage: wholenode [COMMAND] [FLAGS] [@FILE]
 Commands:
   (none)      Serve until SIGTERM. SIGHUP reads the configuration again.
   once        Print the page once and end; --group=NAME prints one group's page.
+  check       Print what each collector finds here, what it misses, and what
+              would grant it. Ends with 1 if something is denied or fails.
   metrics     Print the reference of all metrics, as Markdown.
   options     Print the reference of all options, as Markdown.
   -h, --help  Print this.  --version prints the version.
@@ -31,6 +33,7 @@ Examples:
   wholenode --web.listen-address=127.0.0.1:9100 --no-collector.loadavg
   wholenode --path.rootfs=/host --path.procfs=/host/proc --path.sysfs=/host/sys
   wholenode --config.file=/etc/wholenode.yaml
+  wholenode check --path.rootfs=/host
   wholenode once --collector.disable-defaults --collector.loadavg
   curl --silent http://localhost:9100/metrics
 

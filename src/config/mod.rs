@@ -37,6 +37,8 @@ pub enum Command {
         /// Only this group's page.
         group: Option<Group>,
     },
+    /// Print what each collector finds, and what it misses.
+    Check(Config),
     /// Print the reference of all metrics; see [`metrics`].
     Metrics,
     /// Print this text.
@@ -160,8 +162,10 @@ impl Written {
             "version" => return Ok(Command::Print(version())),
             "metrics" => return Ok(Command::Metrics),
             "options" => return Ok(Command::Print(reference::options(specs))),
-            "" | "serve" | "once" => {}
-            other => return Err(Error::new(format!("\"{other}\": expected once, metrics, options or flags only"))),
+            "" | "serve" | "once" | "check" => {}
+            other => {
+                return Err(Error::new(format!("\"{other}\": expected once, check, metrics, options or flags only")));
+            }
         }
         let group = said.group.map(|name| group(&name, is_once)).transpose()?;
         let (environment, unknown) = environment::read(&keys, &self.environment)?;
@@ -177,7 +181,11 @@ impl Written {
         }
         let warnings = said.warnings.into_iter().chain(unknown).collect();
         let config = checked::config(specs, &keys, &given, warnings)?;
-        Ok(if is_once { Command::Once { config, group } } else { Command::Serve(config) })
+        Ok(match said.command.as_str() {
+            "once" => Command::Once { config, group },
+            "check" => Command::Check(config),
+            _ => Command::Serve(config),
+        })
     }
 }
 

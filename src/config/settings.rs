@@ -96,7 +96,7 @@ pub enum Level {
 impl Level {
     /// The level of a word.
     pub(super) fn of(word: &str) -> Option<Self> {
-        Some(match word {
+        Some(match word.to_ascii_lowercase().as_str() {
             "debug" => Level::Debug,
             "info" => Level::Info,
             "warn" => Level::Warn,

@@ -37,8 +37,13 @@ static NETCLASS: Spec = Spec {
     options: &[opt("ignored-devices", OptKind::Regex, "^$")],
     ..Spec::new(Group::Node, "netclass", "Attributes of devices.", &[], open)
 };
+static BCACHE: Spec = Spec {
+    options: &[opt("priority-stats", OptKind::Flag, "false")],
+    default: false,
+    ..Spec::new(Group::Node, "bcache", "Caches.", &[], open)
+};
 static SWAP: Spec = Spec { default: false, ..Spec::new(Group::Node, "swap", "Swap devices.", &[], open) };
-static SPECS: &[&Spec] = &[&CPU, &FILESYSTEM, &NETDEV, &NETCLASS, &SWAP];
+static SPECS: &[&Spec] = &[&BCACHE, &CPU, &FILESYSTEM, &NETDEV, &NETCLASS, &SWAP];
 
 const fn opt(name: &'static str, kind: OptKind, default: &'static str) -> Opt {
     Opt { name, kind, default, help: "What it does." }
@@ -55,7 +60,7 @@ fn command(flags: &[&str], variables: &[(&str, &str)]) -> Result<Command, String
 
 fn config(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, String> {
     match command(flags, variables)? {
-        Command::Serve(config) | Command::Once { config, .. } => Ok(config),
+        Command::Serve(config) | Command::Once { config, .. } | Command::Check(config) => Ok(config),
         Command::Metrics => Err(metrics(SPECS, std::iter::empty())),
         Command::Print(text) => Err(text),
     }
@@ -174,7 +179,12 @@ fn every_collector_of_node_exporter_can_be_turned_off_and_only_ours_on() {
     }
     let line = "collector wifi is not part of this wholenode; leave it out, or see `wholenode metrics` for what is";
     assert_eq!(refused(&["--collector.wifi"], &[]), format!("--collector.wifi: {line}"));
-    assert_eq!(refused(&["--collector.wifi.fixtures=x"], &[]), format!("--collector.wifi.fixtures: {line}"));
+    for option in
+        ["--collector.runit.servicedir=x", "--no-collector.ntp.server-is-local", "--collector.vmstat.fields=("]
+    {
+        let told = config(&[option], &[]).unwrap().warnings;
+        assert!(told[0].ends_with(" has no effect: its collector is not part of this wholenode"), "{told:?}");
+    }
     assert_eq!(refused(&[], &[("WHOLENODE_COLLECTOR_WIFI", "true")]), format!("WHOLENODE_COLLECTOR_WIFI: {line}"));
     assert!(config(&["--collector.wifi", "--no-collector.wifi"], &[]).is_ok());
     assert!(refused(&["--collector.wif"], &[]).starts_with("--collector.wif: there is no collector wif;"));
@@ -198,7 +208,19 @@ fn old_names_of_node_exporter_mean_the_new_ones() {
         config.warnings[0],
         "--collector.filesystem.ignored-mount-points is an old name; write --collector.filesystem.mount-points-exclude"
     );
-    assert!(refused(&["--collector.systemd.unit-whitelist=x"], &[]).contains("collector systemd is not part"));
+}
+
+#[test]
+fn a_switch_may_go_by_another_name() {
+    let is_set = |flags: &[&str]| {
+        let config = config(&[&["--collector.bcache"], flags].concat(), &[]).unwrap();
+        assert_eq!(config.warnings, [""; 0]);
+        options(&config, "bcache").flag("priority-stats")
+    };
+    assert!(is_set(&["--collector.bcache.priorityStats"]));
+    assert!(is_set(&["--collector.bcache.priorityStats=true"]));
+    assert!(!is_set(&["--collector.bcache.priorityStats", "--no-collector.bcache.priorityStats"]));
+    assert!(!is_set(&[]));
 }
 
 #[test]
@@ -208,7 +230,7 @@ fn what_only_tunes_node_exporter_is_taken_with_a_warning() {
     assert!(warnings("--no-collector.netdev.netlink").starts_with("--no-collector.netdev.netlink has no effect"));
     assert!(warnings("--collector.netclass_rtnl.with-stats").contains("has no effect"));
     assert!(warnings("--collector.filesystem.stat-workers=8").contains("has no effect"));
-    assert!(refused(&["--collector.arp.netlink"], &[]).contains("collector arp is not part"));
+    assert!(refused(&["--collector.netdev.address-info"], &[]).contains("collector netdev has no option address-info"));
 }
 
 #[test]
@@ -242,7 +264,7 @@ fn what_does_not_fit_is_told_in_one_line() {
         ("--web.max-request=1", "--web.max-request: no such flag; did you mean --web.max-requests?"),
         ("--nonsense", "--nonsense: no such setting; `wholenode options` lists all"),
         ("-x", "\"-x\": expected a flag such as --web.listen-address=:9100"),
-        ("twice", "\"twice\": expected once, metrics, options or flags only"),
+        ("twice", "\"twice\": expected once, check, metrics, options or flags only"),
         ("--group=node", "--group: expected only with the command once; a server has a page for each group"),
         ("@/nowhere", "/nowhere: No such file or directory (os error 2)"),
         ("--config.file=/nowhere", "--config.file: /nowhere: No such file or directory (os error 2)"),
@@ -295,7 +317,7 @@ fn commands_stand_anywhere_among_the_flags() {
     };
     assert_eq!(once(&["once"]), (false, None));
     assert_eq!(once(&["--web.enable-openmetrics", "once", "--group", "node"]), (true, Some(Group::Node)));
-    for asked in [["--help"], ["-h"], ["help"], ["--help-long"]] {
+    for asked in [["--help"], ["-h"], ["help"], ["--help-long"], ["--help-man"]] {
         assert!(refused(&asked, &[]).contains("Usage: wholenode"));
     }
     assert_eq!(refused(&["once", "--version"], &[]), concat!("wholenode ", env!("CARGO_PKG_VERSION"), "\n"));

@@ -4,6 +4,7 @@
 //! joins the rounds that are under way, and leaves at its deadline with what is ready: a collector that hangs costs its own
 //! series and one thread.
 
+mod finding;
 mod lane;
 mod own;
 mod slot;
@@ -19,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
+pub use finding::Finding;
 pub use own::{Extra, Instruments, families};
 
 /// How often a thread that was started for an asker is looked after.
@@ -56,7 +58,7 @@ impl Engine {
     /// An engine for these collectors, none of which runs yet: see [`Engine::configure`].
     pub fn new(machine: Arc<Machine>, specs: &[&'static Spec], max_age: Duration, own: Instruments) -> Self {
         let state = Mutex::new(State::new(specs, &machine));
-        let own = Own::new(own);
+        let own = Own::new(own, &machine);
         Self { shared: Arc::new(Shared { machine, max_age, state, ended: Condvar::new(), own }) }
     }
 
@@ -148,9 +150,19 @@ impl Engine {
         }
     }
 
+    /// Whether pages have what the daemon says about itself, besides how its collectors fare.
+    pub fn tell_of_itself(&self, yes: bool) {
+        self.shared.own.is_told.store(yes, Relaxed);
+    }
+
     /// Lets somebody else put points about the daemon on every page; only the first one is taken.
     pub fn extend(&self, extra: Extra) {
         let _ = self.shared.own.extra.set(extra);
+    }
+
+    /// The machine that the collectors look at.
+    pub fn machine(&self) -> &Arc<Machine> {
+        &self.shared.machine
     }
 
     /// The counters of the daemon about itself.

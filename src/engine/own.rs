@@ -2,14 +2,16 @@
 
 use super::PATIENCE;
 use super::slot::{Ended, Outcome, Phase, Slot};
-use collectors::kit::{Machine, lock};
+use collectors::kit::{Itself, Machine, lock};
 use collectors::model::{Batch, Family, Layout, Loss, POINTS_MAX, Snapshot, counter, gauge};
 use collectors::{Pace, Spec};
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 mod instruments;
+mod process;
 
 pub use instruments::Instruments;
 
@@ -31,14 +33,20 @@ static AGE: Family = gauge(
     "How old the points of a slow collector are, where they are those of an earlier page.",
     &["collector"],
 );
+static ERRORS: Family = counter(
+    "promhttp_metric_handler_errors_total",
+    "Pages that lack points because two sources put the same series (gathering); none is ever left unwritten (encoding).",
+    &["cause"],
+);
 static HANDLES: Family = gauge("wholenode_kept_handles", "Kernel files that are kept open.", &[]);
 static STUCK: Family =
     gauge("wholenode_stuck_calls", "Calls to filesystems, made by the child process, that have not come back.", &[]);
 
 /// The families of this file, for the reference.
 pub fn families() -> impl Iterator<Item = &'static Family> {
-    [&DURATION, &SUCCESS, &STATE, &ROUNDS, &AGE, &HANDLES, &STUCK]
+    [&DURATION, &SUCCESS, &STATE, &ROUNDS, &AGE, &ERRORS, &HANDLES, &STUCK]
         .into_iter()
+        .chain(process::FAMILIES.iter().copied())
         .chain(instruments::FAMILIES.iter().copied())
 }
 
@@ -85,6 +93,11 @@ pub type Extra = Box<dyn Fn(&mut Batch) + Send + Sync>;
 /// The engine's own points, and the memory to put them into.
 pub(super) struct Own {
     pub(super) instruments: Instruments,
+    itself: Mutex<Itself>,
+    /// Whether the daemon tells of more than how its collectors fare.
+    pub(super) is_told: AtomicBool,
+    /// Pages that lacked points.
+    incomplete: AtomicU64,
     pub(super) extra: OnceLock<Extra>,
     spare: Mutex<Option<Arc<Batch>>>,
     /// How the last page was laid out.
@@ -99,9 +112,12 @@ impl std::fmt::Debug for Own {
 }
 
 impl Own {
-    pub(super) fn new(instruments: Instruments) -> Self {
+    pub(super) fn new(instruments: Instruments, machine: &Arc<Machine>) -> Self {
         Self {
             instruments,
+            itself: Mutex::new(Itself::new(machine)),
+            is_told: AtomicBool::new(true),
+            incomplete: AtomicU64::new(0),
             extra: OnceLock::new(),
             spare: Mutex::default(),
             layout: Mutex::default(),
@@ -112,7 +128,11 @@ impl Own {
     /// Merges the collectors' batches with the engine's own.
     pub(super) fn snapshot(&self, batches: Vec<Arc<Batch>>, rows: &[Row], machine: &Machine) -> Snapshot {
         let own = self.batch(rows, machine);
-        let mut all = vec![Arc::clone(&own), self.instruments.batch()];
+        let mut all = Vec::with_capacity(batches.len() + 2);
+        all.push(Arc::clone(&own));
+        if self.is_told.load(Relaxed) {
+            all.push(self.instruments.batch());
+        }
         let first = all.len();
         all.extend(batches);
         *lock(&self.spare) = Some(own);
@@ -123,6 +143,7 @@ impl Own {
         if snapshot.losses().is_empty() {
             return snapshot;
         }
+        self.incomplete.fetch_add(1, Relaxed);
         let mut clash = Batch::new(rows.len());
         for loss in snapshot.losses() {
             let row = rows.iter().find(|row| row.batch.is_some_and(|batch| batch + first == loss.batch));
@@ -159,22 +180,38 @@ impl Own {
         let mut out = spare.unwrap_or_else(|| Batch::new(POINTS_MAX));
         out.clear();
         out.taken = machine.clock.wall();
+        process::put_build(self.instruments.version(), &mut out);
         for row in rows {
             let collector = out.entity(&["collector"], [row.spec.name]);
             out.put(&DURATION, collector, row.took.as_secs_f64());
             out.put(&SUCCESS, collector, row.success);
+        }
+        if self.is_told.load(Relaxed) {
+            self.put_more(rows, machine, &mut out);
+        }
+        Arc::new(out)
+    }
+
+    /// What `--web.disable-exporter-metrics` leaves out.
+    fn put_more(&self, rows: &[Row], machine: &Machine, out: &mut Batch) {
+        for row in rows {
+            let collector = out.entity(&["collector"], [row.spec.name]);
             out.put(&ROUNDS, collector, row.rounds);
             out.put_some(&AGE, collector, row.age.map(|age| age.as_secs_f64()));
             let state = out.part(collector, &["reason"], [row.reason]);
             out.put(&STATE, state, true);
         }
+        for (cause, errors) in [("encoding", 0), ("gathering", self.incomplete.load(Relaxed))] {
+            let of = out.entity(&["cause"], [cause]);
+            out.put(&ERRORS, of, errors);
+        }
+        process::put(&mut lock(&self.itself), out);
         let machine_itself = out.machine();
         out.put(&HANDLES, machine_itself, machine.handles() as u64);
         out.put(&STUCK, machine_itself, machine.child.stuck() as u64);
         if let Some(extra) = self.extra.get() {
-            extra(&mut out);
+            extra(out);
         }
-        Arc::new(out)
     }
 }
 

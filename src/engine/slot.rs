@@ -36,8 +36,8 @@ pub(super) enum Outcome {
     /// It has not run yet.
     New,
     Well,
-    /// This machine has no such thing now.
-    Absent,
+    /// This machine has no such thing now; what was looked for, if that is known.
+    Absent(Option<Error>),
     Failed(Error),
     Panicked(String),
 }
@@ -48,7 +48,7 @@ impl Outcome {
         match self {
             Outcome::New => "new",
             Outcome::Well => "ok",
-            Outcome::Absent => "absent",
+            Outcome::Absent(_) => "absent",
             Outcome::Failed(error) => error.reason(),
             Outcome::Panicked(_) => "panic",
         }
@@ -211,7 +211,7 @@ impl Slot {
         }
         self.rounds += 1;
         self.retry = match &outcome {
-            Outcome::Absent => Some(now + ABSENT_RETRY),
+            Outcome::Absent(_) => Some(now + ABSENT_RETRY),
             Outcome::Panicked(_) => {
                 let wait = PANIC_RETRY.saturating_mul(1 << self.panics.min(10)).min(ABSENT_RETRY);
                 self.panics += 1;
@@ -253,7 +253,7 @@ impl Slot {
                 Outcome::New => {}
                 Outcome::Well if self.outcome == Outcome::New => {}
                 Outcome::Well => news.push(Told::Recovered),
-                Outcome::Absent => news.push(Told::Absent),
+                Outcome::Absent(_) => news.push(Told::Absent),
                 Outcome::Failed(error) => news.push(Told::Failed(error.to_string())),
                 Outcome::Panicked(message) => news.push(Told::Panicked(message.clone())),
             }
@@ -314,8 +314,8 @@ impl Job {
             if seat.collector.is_none() {
                 seat.collector = match (spec.open)(&mut seat.host, &seat.options) {
                     Ok(Some(collector)) => Some(collector),
-                    Ok(None) => return Outcome::Absent,
-                    Err(error) if error.is_absent() => return Outcome::Absent,
+                    Ok(None) => return Outcome::Absent(None),
+                    Err(error) if error.is_absent() => return Outcome::Absent(Some(error)),
                     Err(error) => return Outcome::Failed(error),
                 };
             }

@@ -101,7 +101,7 @@ impl Stage {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let selection: Arc<[usize]> = self.engine.select(None, &names, &[]).unwrap().into();
         let engine = Arc::clone(&self.engine);
-        let before = engine.shared.machine.clock.monotonic();
+        let before = self.script_time();
         let asker = std::thread::spawn(move || engine.ask(selection, patience));
         let begun = Instant::now();
         while !asker.is_finished() {
@@ -110,7 +110,7 @@ impl Stage {
             std::thread::sleep(Duration::from_millis(5));
             self.script.advance(Duration::from_millis(1));
         }
-        let took = self.engine.shared.machine.clock.monotonic() - before;
+        let took = self.script_time() - before;
         let mut page = Vec::new();
         let snapshot = asker.join().unwrap();
         crate::encode::Text::default().encode(&snapshot, crate::encode::Format::Text, |_| true, &mut page);
@@ -119,6 +119,10 @@ impl Stage {
 
     fn ask(&self) -> String {
         self.ask_for(&[], Duration::from_secs(10)).0
+    }
+
+    fn script_time(&self) -> Duration {
+        self.engine.shared.machine.clock.monotonic()
     }
 
     fn pass(&self, seconds: u64) {
@@ -353,4 +357,27 @@ fn filters_are_node_exporters() {
     assert_eq!(select(&[], &["none"]), Err("missing collector: none".to_owned()));
     assert_eq!(select(&["fast"], &["other"]), Err("Combined collect and exclude queries are not allowed.".to_owned()));
     assert_eq!(stage.engine.select(Some("gpu"), &[], &[]), Ok(vec![]));
+}
+
+#[test]
+fn findings_wait_for_the_slow_and_tell_of_the_stuck() {
+    let stage = Stage::new(&[&FAST, &OTHER, &SLOW, &DEAF]);
+    for (name, what) in [("other", "not here"), ("slow", "hang"), ("deaf", "hang")] {
+        stage.tell(name, what);
+    }
+    let engine = Arc::clone(&stage.engine);
+    let asker = std::thread::spawn(move || engine.findings(&[0, 1, 2, 3], Duration::from_secs(2)));
+    let begun = stage.script_time();
+    while !asker.is_finished() {
+        std::thread::sleep(Duration::from_millis(5));
+        stage.script.advance(Duration::from_millis(10));
+        if stage.script_time() > begun + Duration::from_secs(1) {
+            stage.tell("slow", "go on");
+        }
+    }
+    let found = asker.join().unwrap();
+    let states: Vec<_> = found.iter().map(|finding| (finding.state, finding.series)).collect();
+    assert_eq!(states, [("ok", 1), ("absent", 0), ("ok", 1), ("stuck", 0)]);
+    assert!(found[2].took.min(found[3].took) >= Duration::from_millis(900));
+    stage.tell("deaf", "go on");
 }

@@ -1,9 +1,11 @@
 //! What only the whole program, or the whole house, can show.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod check;
 mod clients;
 mod daemon;
 mod faults;
+mod flags;
 mod fuse;
 mod golden;
 mod grammar;

@@ -71,8 +71,10 @@ fn filters_choose_collectors() {
 #[test]
 fn a_filter_opens_nothing_else() {
     let daemon = Daemon::start(&[]);
-    daemon.get("/metrics?collect[]=stat");
-    assert_eq!(figure(&daemon.get("/metrics?collect[]=stat"), "wholenode_kept_handles"), Some(1.0));
+    // Two are the daemon's own, about itself.
+    for _ in 0..2 {
+        assert_eq!(figure(&daemon.get("/metrics?collect[]=stat"), "wholenode_kept_handles"), Some(3.0));
+    }
 }
 
 #[test]
@@ -80,6 +82,39 @@ fn excluding_everything_gives_no_collector_at_all() {
     let daemon = Daemon::start(&["--collector.disable-defaults", "--collector.loadavg"]);
     let page = daemon.get("/metrics?exclude[]=loadavg");
     assert!(!page.contains("node_load1") && !page.contains("collector=\"loadavg\""), "{page}");
+}
+
+#[test]
+fn the_daemon_tells_of_itself_as_client_libraries_do() {
+    let daemon = Daemon::start(&["--collector.disable-defaults"]);
+    let (first, page) = (daemon.get("/metrics"), daemon.get("/metrics/node"));
+    let of_kernel = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", daemon.pid())).unwrap();
+    let status = of_kernel("status");
+    let limits = of_kernel("limits");
+    let word = |text: &str, line: &str, nth: usize| {
+        let line = text.lines().find_map(|found| found.strip_prefix(line)).unwrap();
+        line.split_whitespace().nth(nth).unwrap().parse::<f64>().ok()
+    };
+    let is_near = |series: &str, expected: f64, by: f64| {
+        let found = figure(&page, series).unwrap();
+        assert!((found - expected).abs() <= by, "{series} {found}, and {expected} by the kernel");
+    };
+    is_near("process_resident_memory_bytes", word(&status, "VmRSS:", 0).unwrap() * 1024.0, 4e6);
+    is_near("process_virtual_memory_bytes", word(&status, "VmSize:", 0).unwrap() * 1024.0, 2e8);
+    is_near("process_max_fds", word(&limits, "Max open files", 0).unwrap(), 0.0);
+    let unlimited = 2f64.powi(64);
+    is_near("process_virtual_memory_max_bytes", word(&limits, "Max address space", 0).unwrap_or(unlimited), 0.0);
+    let files = std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count();
+    is_near("process_open_fds", files as f64, 3.0);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    is_near("process_start_time_seconds", now.as_secs_f64(), 60.0);
+    for grows in
+        ["process_cpu_seconds_total", "process_network_receive_bytes_total", "process_network_transmit_bytes_total"]
+    {
+        assert!(figure(&page, grows).unwrap() >= figure(&first, grows).unwrap() && page.contains("\nprocess_cpu"));
+    }
+    let errors = |cause| figure(&page, &format!("promhttp_metric_handler_errors_total{{cause=\"{cause}\"}}"));
+    assert_eq!((errors("gathering"), errors("encoding")), (Some(0.0), Some(0.0)));
 }
 
 #[test]
@@ -134,8 +169,9 @@ fn openmetrics_is_served_only_when_enabled() {
 fn families_can_be_left_out_and_the_daemon_be_silent_about_itself() {
     let daemon = Daemon::start(&["--metrics.exclude=^node_load", "--web.disable-exporter-metrics"]);
     let page = daemon.get("/metrics");
-    assert!(!page.contains("node_load1") && !page.contains("wholenode_") && !page.contains("promhttp_"));
-    assert!(page.contains("node_scrape_collector_success"));
+    let is_own = |line: &str| ["wholenode_", "promhttp_", "process_"].iter().any(|word| line.starts_with(word));
+    assert!(!page.contains("node_load1") && !page.lines().any(is_own), "{page}");
+    assert!(page.contains("node_scrape_collector_success{") && page.contains("\nnode_exporter_build_info{goarch=\""));
 }
 
 #[test]

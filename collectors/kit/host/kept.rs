@@ -2,10 +2,15 @@
 
 use super::{BUFFER_KEPT, Error, Host, Root, fill, is_kernel_tree};
 use crate::kit::lock;
-use crate::kit::machine::Permit;
+use crate::kit::machine::{Permit, Reading};
 use rustix::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How long a line may be in a file that is read by [`KeptFile::lines`].
+pub(super) const LINE_MAX: usize = 512;
+/// The smallest page that a kernel has.
+pub(super) const PAGE: usize = 4096;
 
 /// How long what one collector has read is new to others.
 pub(super) const SHARED_FOR: Duration = Duration::from_millis(10);
@@ -31,6 +36,8 @@ pub(super) enum End {
     Nothing,
     /// A read that gives less than was asked for: the file comes whole.
     Short,
+    /// A read that leaves room for one more line in the page that the kernel prints into.
+    Lines,
 }
 
 impl End {
@@ -57,10 +64,21 @@ impl KeptFile {
         Self { end: End::Short, ..self }
     }
 
+    /// A list of the kernel's (`seq_file`) whose lines are shorter than [`LINE_MAX`]: it is given page by page, and a page
+    /// with room for one more line is the last one. That spares the read that gives nothing.
+    pub fn lines(self) -> Self {
+        Self { end: End::Lines, ..self }
+    }
+
     /// Like [`KeptFile::single`], for a file that costs the kernel much to print and that several collectors want: what
     /// one of them has just read, the others take in the same round. None takes the same reading twice.
     pub fn shared(path: impl Into<String>) -> Self {
-        Self { shared: Some(0), ..Self::single(path) }
+        Self::single(path).to_share()
+    }
+
+    /// See [`KeptFile::shared`].
+    pub fn to_share(self) -> Self {
+        Self { shared: Some(0), ..self }
     }
 
     fn is_of_the_whole_machine(&self) -> bool {
@@ -85,21 +103,27 @@ impl Host {
     fn fill_shared(&mut self, file: &mut KeptFile, last: u64) -> Result<usize, Error> {
         let machine = Arc::clone(&self.machine);
         let now = machine.clock.monotonic();
+        let is_it = |reading: &&mut Reading| reading.root == file.root && reading.path == file.path;
+        if let Some(reading) = lock(&machine.readings).iter_mut().find(is_it)
+            && reading.number > last
+            && now.saturating_sub(reading.taken) < SHARED_FOR
         {
-            let reading = lock(&machine.reading);
-            if reading.path == file.path && reading.number > last && now.saturating_sub(reading.taken) < SHARED_FOR {
-                let length = reading.bytes.len();
-                if self.buffer.len() < length {
-                    self.buffer.resize(length, 0);
-                }
-                self.buffer[..length].copy_from_slice(&reading.bytes);
-                file.shared = Some(reading.number);
-                return Ok(length);
+            let length = reading.bytes.len();
+            if self.buffer.len() < length {
+                self.buffer.resize(length, 0);
             }
+            self.buffer[..length].copy_from_slice(&reading.bytes);
+            file.shared = Some(reading.number);
+            return Ok(length);
         }
         let length = self.fill_kept(file)?;
-        let mut reading = lock(&machine.reading);
-        reading.path.clone_from(&file.path);
+        let mut readings = lock(&machine.readings);
+        let at = readings.iter().position(|reading| reading.root == file.root && reading.path == file.path);
+        let at = at.unwrap_or_else(|| {
+            readings.push(Reading::of(file.root, &file.path));
+            readings.len() - 1
+        });
+        let reading = &mut readings[at];
         reading.bytes.clear();
         reading.bytes.extend_from_slice(&self.buffer[..length]);
         reading.bytes.shrink_to(BUFFER_KEPT);

@@ -98,3 +98,17 @@ fn the_network_is_the_machine_s_and_not_the_container_s() {
     tree.write("proc/1/net/snmp", "its\n");
     assert_eq!(tree.host().read(Root::Net, "snmp").unwrap(), b"its\n");
 }
+
+#[test]
+fn a_list_of_short_lines_is_read_to_its_end() {
+    let line = "x".repeat(200) + "\n";
+    for count in [0, 1, 16, 17, 18, 100] {
+        let tree = Tree::new(&[("proc/list", &line.repeat(count))]);
+        let mut file = KeptFile::new(Root::Proc, "list").lines();
+        assert_eq!(tree.host().read_kept(&mut file).unwrap().len(), line.len() * count);
+    }
+    // Of the kernel's own: one line for each symbol, 100 KB and more in pages of 4 KiB.
+    let path = "kallsyms";
+    let Ok(all) = live().read(Root::Proc, path).map(<[u8]>::len) else { return };
+    assert_eq!(live().read_kept(&mut KeptFile::new(Root::Proc, path).lines()).unwrap().len(), all);
+}

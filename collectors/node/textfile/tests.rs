@@ -31,8 +31,7 @@ fn errors(files: &[(&str, &str)]) -> Vec<String> {
 }
 
 fn reader(tree: &Tree, pattern: &str) -> Textfile {
-    let directories = vec![Glob::new(&format!("{}/{pattern}", tree.path()))];
-    Textfile { directories, files: BTreeMap::new(), plan: merge::Plan::default() }
+    Textfile::new(vec![Glob::new(&format!("{}/{pattern}", tree.path()))])
 }
 
 #[test]
@@ -151,11 +150,10 @@ fn what_is_unchanged_is_not_parsed_again() {
     let tree = Tree::new(&[("calls/clock", "wall 9999999999\n"), ("t/a.prom", "a 1\n"), ("t/b.prom", "b\n")]);
     let (mut textfile, mut host, mut out) = (reader(&tree, "t"), tree.host(), Batch::new(100));
     textfile.collect(&mut host, &mut out).unwrap();
-    let paths = textfile.files.keys().cloned().collect();
     assert!(textfile.files.values().all(|kept| kept.stamp.is_some()));
-    assert!(!textfile.refresh(&mut host, &paths));
+    assert!(!textfile.refresh(&mut host));
     tree.write("t/b.prom", "b 22\n");
-    assert!(textfile.refresh(&mut host, &paths));
+    assert!(textfile.refresh(&mut host));
     assert!(textfile.files.values().all(|kept| kept.content.is_ok()));
 }
 
@@ -165,14 +163,40 @@ fn what_was_refused_for_want_of_room_is_read_when_there_is_some() {
     let tree = Tree::new(&[("calls/clock", "wall 9999999999\n"), ("t/a.prom", &many("a")), ("t/b.prom", &many("b"))]);
     let (mut textfile, mut host) = (reader(&tree, "t"), tree.host());
     let good = |textfile: &Textfile| textfile.files.values().filter(|kept| kept.content.is_ok()).count();
-    let paths: BTreeSet<_> = textfile.list(&mut host, &mut Vec::new());
-    textfile.refresh(&mut host, &paths);
+    (textfile.paths, _) = textfile.list(&mut host, &mut Vec::new());
+    textfile.refresh(&mut host);
     assert_eq!(good(&textfile), 1);
-    assert!(!textfile.refresh(&mut host, &paths));
-    let rest: BTreeSet<_> = paths.into_iter().skip(1).collect();
-    textfile.refresh(&mut host, &rest);
-    textfile.refresh(&mut host, &rest);
+    assert!(!textfile.refresh(&mut host));
+    textfile.paths.pop_first();
+    textfile.refresh(&mut host);
+    textfile.refresh(&mut host);
     assert_eq!(good(&textfile), 1);
+}
+
+#[test]
+fn a_folder_that_has_not_changed_is_not_listed_again_for_a_while() {
+    let tree = Tree::new(&[("calls/clock", "wall 9999999999\n"), ("t/a.prom", "a 1\n"), ("u/b.prom", "b 1\n")]);
+    let (mut textfile, mut opened) = (reader(&tree, "t"), tree.open(&SPEC, &[]));
+    let collect = |textfile: &mut Textfile, opened: &mut Opened| {
+        let mut out = Batch::new(100);
+        textfile.collect(&mut opened.host, &mut out).unwrap();
+        out.len()
+    };
+    let one = collect(&mut textfile, &mut opened);
+    assert!(textfile.is_listed(&mut opened.host));
+    opened.advance(LISTED_FOR);
+    assert!(!textfile.is_listed(&mut opened.host), "not every filesystem tells of changes");
+    assert_eq!(collect(&mut textfile, &mut opened), one);
+    assert!(textfile.is_listed(&mut opened.host));
+    std::thread::sleep(Duration::from_millis(20));
+    tree.write("t/c.prom", "c 1\n");
+    assert_eq!(collect(&mut textfile, &mut opened), one + 2);
+    let mut fresh = reader(&Tree::new(&[("t/a.prom", "a 1\n")]), "t");
+    collect(&mut fresh, &mut opened);
+    assert!(fresh.listed.is_none(), "what is gone is looked for in each round");
+    let mut globbed = reader(&tree, "?");
+    collect(&mut globbed, &mut opened);
+    assert!(globbed.listed.is_none(), "a pattern may stand for more at any time");
 }
 
 #[test]

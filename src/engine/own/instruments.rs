@@ -53,6 +53,7 @@ struct OfResult {
 /// What rarely happens, counted since the start. Figures that change with every page are put by their owners directly.
 #[derive(Debug)]
 pub struct Instruments {
+    version: &'static str,
     registry: Registry,
     read_errors: Family<OfReason, Counter>,
     dropped_points: Family<OfReason, Counter>,
@@ -69,6 +70,7 @@ impl Instruments {
     /// Counters at zero.
     pub fn new(version: &'static str) -> Self {
         let mut instruments = Self {
+            version,
             registry: Registry::default(),
             read_errors: Family::default(),
             dropped_points: Family::default(),
@@ -86,6 +88,10 @@ impl Instruments {
         register(registry, &OVERRUNS, instruments.overruns.clone());
         register(registry, &RELOADS, instruments.reloads.clone());
         instruments
+    }
+
+    pub(in crate::engine) fn version(&self) -> &'static str {
+        self.version
     }
 
     pub(in crate::engine) fn faults(&self, collector: &'static str, reason: &'static str, count: u64) {

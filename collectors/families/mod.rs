@@ -1,0 +1,3 @@
+//! Families that more than one collector puts.
+
+pub mod cpu;

@@ -1,0 +1,81 @@
+//! What this process may do, and what the kernel's refusals ask for.
+
+use rustix::io::Errno;
+use rustix::thread::{CapabilitySet, capabilities};
+
+/// The user that this process runs as, and its capabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rights {
+    user: u32,
+    effective: CapabilitySet,
+}
+
+impl Rights {
+    /// Asks the kernel.
+    pub fn own() -> Self {
+        let effective = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
+        Self { user: rustix::process::geteuid().as_raw(), effective }
+    }
+
+    /// Its user's number.
+    pub fn user(self) -> u32 {
+        self.user
+    }
+
+    /// The names of the capabilities that it has, and of those that it lacks.
+    pub fn capabilities(self) -> (Vec<String>, Vec<String>) {
+        // The kernel has only those that it knows: the last three came with Linux 5.8 and 5.9.
+        let newer = CapabilitySet::PERFMON | CapabilitySet::BPF | CapabilitySet::CHECKPOINT_RESTORE;
+        let named = CapabilitySet::all().iter_names();
+        let (held, lacking): (Vec<_>, Vec<_>) = named.partition(|(_, one)| self.effective.contains(*one));
+        let names = |set: Vec<(&str, _)>| set.into_iter().map(|(name, _)| format!("CAP_{name}")).collect();
+        let lacking = lacking.into_iter().filter(|(_, one)| !newer.contains(*one)).collect();
+        (names(held), names(lacking))
+    }
+
+    /// Whether it has the capability of this name (`CAP_SYS_TIME`).
+    pub fn has(self, name: &str) -> bool {
+        let of_name = name.strip_prefix("CAP_").and_then(CapabilitySet::from_name);
+        of_name.is_some_and(|capability| self.effective.contains(capability))
+    }
+}
+
+/// What would make the kernel say yes where it refused to give a file.
+///
+/// Refusals about other calls are told by who makes them: they know which capability the call asks for.
+pub(super) fn grant(path: &str, errno: Errno) -> &'static str {
+    let is_of_a_process =
+        path.split('/').any(|word| word.bytes().all(|byte| byte.is_ascii_digit()) && !word.is_empty());
+    match errno {
+        _ if path.contains("/proc/") && is_of_a_process => {
+            "root or CAP_SYS_PTRACE; where procfs is mounted with hidepid=, the group of its gid= too"
+        }
+        Errno::PERM => "root with CAP_SYS_ADMIN, and a kernel that is not locked down (lockdown=)",
+        _ => "root or CAP_DAC_READ_SEARCH, or a mode that lets this user read it",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_capabilities_are_the_kernel_s() {
+        let some = Rights { user: 65534, effective: CapabilitySet::SYS_TIME | CapabilitySet::DAC_READ_SEARCH };
+        let (held, lacking) = some.capabilities();
+        assert_eq!(held, ["CAP_DAC_READ_SEARCH", "CAP_SYS_TIME"]);
+        assert!(lacking.contains(&"CAP_SYS_ADMIN".to_owned()) && !lacking.contains(&held[0]));
+        assert!(some.has("CAP_SYS_TIME") && !some.has("CAP_SYS_PTRACE") && !some.has("SYS_TIME"));
+        assert!(Rights { user: 0, effective: CapabilitySet::all() }.capabilities().1.is_empty());
+    }
+
+    #[test]
+    fn a_refusal_says_what_would_grant_it() {
+        assert!(grant("/sys/class/powercap/intel-rapl:0/energy_uj", Errno::ACCESS).contains("CAP_DAC_READ_SEARCH"));
+        assert!(grant("/host/proc/1/mountinfo", Errno::PERM).contains("hidepid"));
+        assert!(grant("/sys/kernel/debug/x", Errno::PERM).contains("lockdown"));
+        for capability in ["CAP_DAC_READ_SEARCH", "CAP_SYS_PTRACE", "CAP_SYS_ADMIN"] {
+            assert!(Rights { user: 0, effective: CapabilitySet::all() }.has(capability), "{capability}");
+        }
+    }
+}

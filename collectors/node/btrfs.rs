@@ -1,0 +1,326 @@
+//! `/sys/fs/btrfs/UUID/`: space, commits and devices of each btrfs filesystem.
+//!
+//! Times of commits are told since Linux 6.0, errors of devices since 5.14. Errors are counted by a number that sysfs
+//! does not connect with a device, so they are shown where there is one device. What only an ioctl tells, the space of
+//! each device that is given to no chunk, is left out. The UUID of a device is udev's, as in node_exporter.
+
+use crate::kit::{Error, Host, Options, Root, parse};
+use crate::model::{Batch, Family, Value, counter, gauge};
+use crate::{Collector, Group, Pace, Spec};
+use std::fmt::Display;
+use std::time::Duration;
+
+const FOLDER: &str = "fs/btrfs";
+const UUID: &[&str; 1] = &["uuid"];
+const TYPE: &[&str; 2] = &["block_group_type", "uuid"];
+const MODE: &[&str; 3] = &["block_group_type", "mode", "uuid"];
+const DEVICE: &[&str; 3] = &["btrfs_dev_uuid", "device", "uuid"];
+const ERROR: &[&str; 4] = &["btrfs_dev_uuid", "device", "type", "uuid"];
+
+static INFO: Family =
+    gauge("node_btrfs_info", "Always 1: the label of the filesystem, from /sys/fs/btrfs.", &["label", "uuid"]);
+static GLOBAL_RSV_SIZE: Family =
+    gauge("node_btrfs_global_rsv_size_bytes", "Metadata space that is set aside for emergencies, in bytes.", UUID);
+static COMMITS: Family = counter("node_btrfs_commits_total", "Commits of transactions.", UUID);
+static LAST_COMMIT: Family =
+    gauge("node_btrfs_last_commit_seconds", "How long the last commit took, in seconds.", UUID);
+static MAX_COMMIT: Family =
+    gauge("node_btrfs_max_commit_seconds", "How long the longest commit took, in seconds.", UUID);
+static COMMIT_TIME: Family =
+    counter("node_btrfs_commit_seconds_total", "Time that all commits took together, in seconds.", UUID);
+static RESERVED: Family = gauge(
+    "node_btrfs_reserved_bytes",
+    "Space that is reserved for writes under way, by what it is for, in bytes.",
+    TYPE,
+);
+static USED: Family =
+    gauge("node_btrfs_used_bytes", "Space in use, by what it is for and how it is laid out, in bytes.", MODE);
+static SIZE: Family = gauge(
+    "node_btrfs_size_bytes",
+    "Space that is given to chunks, by what it is for and how it is laid out, in bytes.",
+    MODE,
+);
+static RATIO: Family = gauge(
+    "node_btrfs_allocation_ratio",
+    "How much space on the devices such data takes, in relation to its size.",
+    MODE,
+);
+static DEVICE_SIZE: Family =
+    gauge("node_btrfs_device_size_bytes", "Size of a device of the filesystem, in bytes.", DEVICE);
+static DEVICE_ERRORS: Family = counter(
+    "node_btrfs_device_errors_total",
+    "Errors of the filesystem's device by type (write, read, flush, corruption, generation), where it has only one.",
+    ERROR,
+);
+
+/// Its row in the table.
+pub static SPEC: Spec = Spec {
+    pace: Pace::Apart { min: Duration::ZERO },
+    ..Spec::new(
+        Group::Node,
+        "btrfs",
+        "Space, commits and devices of btrfs filesystems from /sys/fs/btrfs.",
+        &[
+            &INFO,
+            &GLOBAL_RSV_SIZE,
+            &COMMITS,
+            &LAST_COMMIT,
+            &MAX_COMMIT,
+            &COMMIT_TIME,
+            &RESERVED,
+            &USED,
+            &SIZE,
+            &RATIO,
+            &DEVICE_SIZE,
+            &DEVICE_ERRORS,
+        ],
+        open,
+    )
+};
+
+/// What space may be for: `mixed` takes the place of the first two on small filesystems.
+const TYPES: [&str; 4] = ["data", "metadata", "system", "mixed"];
+
+struct Btrfs;
+
+fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
+    Ok(if host.exists(Root::Sys, FOLDER) { Some(Box::new(Btrfs)) } else { None })
+}
+
+impl Collector for Btrfs {
+    fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
+        // Beside the filesystems there is `features`.
+        for name in &host.devices(Root::Sys, FOLDER, |name| name.contains('-'))? {
+            filesystem(&format!("{FOLDER}/{name}"), name, host, out);
+        }
+        Ok(())
+    }
+}
+
+/// What was read; nothing, without a word, where this kernel or filesystem does not have it.
+fn present<T>(read: Result<T, Error>, out: &mut Batch) -> Option<T> {
+    if read.as_ref().is_err_and(Error::is_absent) { None } else { out.ok(read) }
+}
+
+fn number(path: impl Display, host: &mut Host, out: &mut Batch) -> Option<u64> {
+    present(host.number(Root::Sys, path), out)
+}
+
+fn filesystem(home: &str, name: &str, host: &mut Host, out: &mut Batch) {
+    let uuid = present(host.text(Root::Sys, format_args!("{home}/metadata_uuid")), out);
+    let uuid = uuid.filter(|uuid| !uuid.is_empty()).unwrap_or_else(|| name.to_owned());
+    // Without its folder of devices it is no filesystem, or has just been unmounted.
+    let Some(devices) = present(host.names(Root::Sys, format_args!("{home}/devices")), out) else { return };
+    let label = present(host.text(Root::Sys, format_args!("{home}/label")), out).unwrap_or_default();
+    let info = out.entity(&["label", "uuid"], [&label, &uuid]);
+    out.put(&INFO, info, 1u64);
+    let of = out.entity(UUID, [&uuid]);
+    let reserve = number(format_args!("{home}/allocation/global_rsv_size"), host, out);
+    out.put_some(&GLOBAL_RSV_SIZE, of, reserve);
+    if let Some(text) = present(host.read(Root::Sys, format_args!("{home}/commit_stats")), out) {
+        let stats = [("commits", &COMMITS, 0), ("last_commit_ms", &LAST_COMMIT, 3)];
+        let stats = stats.into_iter().chain([("max_commit_ms", &MAX_COMMIT, 3), ("total_commit_ms", &COMMIT_TIME, 3)]);
+        for (word, family, decimals) in stats {
+            match counted(text, word) {
+                Some(figure) => out.put(family, of, Value::Scaled(figure, decimals)),
+                None => out.fault(Error::malformed(&format!("/sys/{home}/commit_stats"), 0, "counts of commits")),
+            }
+        }
+    }
+    for kind in TYPES {
+        space(home, &uuid, kind, devices.len(), host, out);
+    }
+    for device in &devices {
+        let partition = device_uuid(home, device, host);
+        let of = out.entity(DEVICE, [&partition, device, &uuid]);
+        let sectors = number(format_args!("{home}/devices/{device}/size"), host, out);
+        out.put_some(&DEVICE_SIZE, of, sectors.and_then(|sectors| sectors.checked_mul(512)));
+        if devices.len() == 1 {
+            errors(home, [&partition, device, &uuid], host, out);
+        }
+    }
+}
+
+fn space(home: &str, uuid: &str, kind: &str, devices: usize, host: &mut Host, out: &mut Batch) {
+    let Some(names) = present(host.names(Root::Sys, format_args!("{home}/allocation/{kind}")), out) else { return };
+    let of = out.entity(TYPE, [kind, uuid]);
+    let reserved = number(format_args!("{home}/allocation/{kind}/bytes_reserved"), host, out);
+    out.put_some(&RESERVED, of, reserved);
+    // Each way of laying out is a folder among the files.
+    for mode in names.iter().filter(|name| !name.contains('_')) {
+        for (family, file) in [(&USED, "used_bytes"), (&SIZE, "total_bytes")] {
+            let bytes = number(format_args!("{home}/allocation/{kind}/{mode}/{file}"), host, out);
+            if let Some(bytes) = bytes {
+                let of = out.entity(MODE, [kind, mode, uuid]);
+                out.put(family, of, bytes);
+                if file == "total_bytes" {
+                    out.put_some(&RATIO, of, ratio(mode, devices));
+                }
+            }
+        }
+    }
+}
+
+/// How often each byte is written; data with parity is spread over all devices.
+fn ratio(mode: &str, devices: usize) -> Option<f64> {
+    let with_parity = |parity: usize| {
+        let data = devices.checked_sub(parity).filter(|&data| data > 0)?;
+        Some(devices as f64 / data as f64)
+    };
+    match mode {
+        "single" | "raid0" => Some(1.0),
+        "dup" | "raid1" | "raid10" => Some(2.0),
+        "raid1c3" => Some(3.0),
+        "raid1c4" => Some(4.0),
+        "raid5" => with_parity(1),
+        "raid6" => with_parity(2),
+        _ => None,
+    }
+}
+
+/// The device's own UUID, which udev has read from it; empty where udev is not asked or does not know.
+fn device_uuid(home: &str, device: &str, host: &mut Host) -> String {
+    let Ok(number) = host.text(Root::Sys, format_args!("{home}/devices/{device}/dev")) else { return String::new() };
+    let udev = host.read(Root::Udev, format_args!("b{number}")).unwrap_or_default();
+    let uuid = udev.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"E:ID_FS_UUID_SUB="));
+    parse::text(uuid.unwrap_or_default()).into_owned()
+}
+
+fn errors(home: &str, [partition, device, uuid]: [&str; 3], host: &mut Host, out: &mut Batch) {
+    let Some(numbers) = present(host.names(Root::Sys, format_args!("{home}/devinfo")), out) else { return };
+    // Two numbers and one device: the other one is missing, and either may be meant.
+    let [number] = numbers.as_slice() else { return };
+    let Some(text) = present(host.read(Root::Sys, format_args!("{home}/devinfo/{number}/error_stats")), out) else {
+        return;
+    };
+    for kind in ["write", "read", "flush", "corruption", "generation"] {
+        let of = out.entity(ERROR, [partition, device, kind, uuid]);
+        out.put_some(&DEVICE_ERRORS, of, counted(text, &format!("{kind}_errs")));
+    }
+}
+
+/// `last_commit_ms 251`: the number behind the word, among other lines.
+fn counted(text: &[u8], word: &str) -> Option<i64> {
+    let lines = text.split(|&byte| byte == b'\n');
+    let mut words = lines.map(parse::words).find_map(|mut words| {
+        let is_it = words.next() == Some(word.as_bytes());
+        is_it.then_some(words)
+    })?;
+    parse::number(words.next()?)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kit::testing::Tree;
+    use proptest::prelude::*;
+
+    const HOME: &str = "sys/fs/btrfs/c0ffee00-0000-4000-8000-000000000001";
+
+    fn tree(files: &[(&str, &str)]) -> Tree {
+        let tree = Tree::new(&[("sys/fs/btrfs/features/free_space_tree", "0\n")]);
+        files.iter().for_each(|(path, text)| tree.write(&format!("{HOME}/{path}"), text));
+        tree
+    }
+
+    /// The round without the words that every line has.
+    fn round(tree: &Tree) -> String {
+        let round = tree.open(&SPEC, &[]).round().replace("uuid=\"c0ffee00-0000-4000-8000-000000000001\"", "ID");
+        round.replace("node_btrfs_", "")
+    }
+
+    #[test]
+    fn a_filesystem_on_one_disk() {
+        let tree = tree(&[
+            ("label", "home\n"),
+            ("metadata_uuid", "c0ffee00-0000-4000-8000-000000000001\n"),
+            ("allocation/global_rsv_size", "16777216\n"),
+            ("allocation/data/bytes_reserved", "4096\n"),
+            ("allocation/data/total_bytes", "9\n"),
+            ("allocation/data/flags", "1\n"),
+            ("allocation/data/single/total_bytes", "8388608\n"),
+            ("allocation/data/single/used_bytes", "1048576\n"),
+            ("allocation/metadata/dup/total_bytes", "2\n"),
+            ("allocation/system/future/total_bytes", "3\n"),
+            (
+                "commit_stats",
+                "commits 12\ncur_commit_ms 0\nlast_commit_ms 251\nmax_commit_ms 1300\ntotal_commit_ms 5\n",
+            ),
+            ("devices/sda2/size", "2048\n"),
+            ("devices/sda2/dev", "8:2\n"),
+            (
+                "devinfo/1/error_stats",
+                "write_errs 1\nread_errs 2\nflush_errs 0\ncorruption_errs 4\ngeneration_errs 5\n",
+            ),
+        ]);
+        tree.write("udev/b8:2", "E:ID_FS_UUID=c0ffee\nE:ID_FS_UUID_SUB=beef-1\n");
+        let page = "allocation_ratio{block_group_type=\"data\",mode=\"single\",ID} 1\n\
+            allocation_ratio{block_group_type=\"metadata\",mode=\"dup\",ID} 2\ncommit_seconds_total{ID} 0.005\n\
+            commits_total{ID} 12\n\
+            device_errors_total{btrfs_dev_uuid=\"beef-1\",device=\"sda2\",type=\"write\",ID} 1\n\
+            device_errors_total{btrfs_dev_uuid=\"beef-1\",device=\"sda2\",type=\"read\",ID} 2\n\
+            device_errors_total{btrfs_dev_uuid=\"beef-1\",device=\"sda2\",type=\"flush\",ID} 0\n\
+            device_errors_total{btrfs_dev_uuid=\"beef-1\",device=\"sda2\",type=\"corruption\",ID} 4\n\
+            device_errors_total{btrfs_dev_uuid=\"beef-1\",device=\"sda2\",type=\"generation\",ID} 5\n\
+            device_size_bytes{btrfs_dev_uuid=\"beef-1\",device=\"sda2\",ID} 1048576\n\
+            global_rsv_size_bytes{ID} 16777216\ninfo{label=\"home\",ID} 1\nlast_commit_seconds{ID} 0.251\n\
+            max_commit_seconds{ID} 1.3\nreserved_bytes{block_group_type=\"data\",ID} 4096\n\
+            size_bytes{block_group_type=\"data\",mode=\"single\",ID} 8388608\n\
+            size_bytes{block_group_type=\"metadata\",mode=\"dup\",ID} 2\n\
+            size_bytes{block_group_type=\"system\",mode=\"future\",ID} 3\n\
+            used_bytes{block_group_type=\"data\",mode=\"single\",ID} 1048576\n";
+        assert_eq!(round(&tree), page);
+    }
+
+    #[test]
+    fn an_old_kernel_and_several_disks() {
+        let tree = tree(&[
+            ("label", "\n"),
+            ("devices/sda/size", "1\n"),
+            ("devices/sdb/size", "2\n"),
+            ("devices/sdc/size", "3\n"),
+            ("devinfo/1/error_stats", "write_errs 1\n"),
+            ("allocation/data/raid5/total_bytes", "30\n"),
+        ]);
+        let page = "allocation_ratio{block_group_type=\"data\",mode=\"raid5\",ID} 1.5\n\
+                    device_size_bytes{device=\"sda\",ID} 512\ndevice_size_bytes{device=\"sdb\",ID} 1024\n\
+                    device_size_bytes{device=\"sdc\",ID} 1536\ninfo{ID} 1\n\
+                    size_bytes{block_group_type=\"data\",mode=\"raid5\",ID} 30\n";
+        assert_eq!(round(&tree), page);
+    }
+
+    #[test]
+    fn what_does_not_read_costs_only_itself() {
+        let tree = tree(&[
+            ("devices/sda/size", "many\n"),
+            ("commit_stats", "commits -1\nlast_commit_ms 251\n"),
+            ("allocation/global_rsv_size", "1\n"),
+        ]);
+        tree.write("calls/errno", &format!("{HOME}/allocation/global_rsv_size EIO\n"));
+        let faults = "! io\n! malformed\n! malformed\n! malformed\n! malformed\n";
+        assert_eq!(round(&tree), format!("info{{ID}} 1\nlast_commit_seconds{{ID}} 0.251\n{faults}"));
+    }
+
+    #[test]
+    fn without_the_module_there_is_none() {
+        Tree::new(&[]).check(&SPEC, &[], "absent\n");
+        Tree::new(&[("sys/fs/btrfs/features/x", "")]).check(&SPEC, &[], "");
+        Tree::new(&[("sys/fs/btrfs/0-1/label", "x\n")]).check(&SPEC, &[], "");
+    }
+
+    #[test]
+    fn how_often_a_byte_is_written() {
+        assert_eq!(ratio("raid6", 4), Some(2.0));
+        assert_eq!(ratio("raid6", 2), None);
+        assert_eq!(ratio("raid5", 0), None);
+        assert_eq!(ratio("raid1c4", 0), Some(4.0));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+            counted(&bytes, "commits");
+            counted(&[b"commits ", bytes.as_slice(), b"\n"].concat(), "commits");
+        }
+    }
+}
