@@ -40,7 +40,7 @@ struct Vmstat {
 
 fn open(_: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
     let fields = options.filter("fields", "");
-    Ok(Some(Box::new(Vmstat { file: KeptFile::new(Root::Proc, "vmstat"), fields, names: HashMap::new() })))
+    Ok(Some(Box::new(Vmstat { file: KeptFile::new(Root::Proc, "vmstat").lines(), fields, names: HashMap::new() })))
 }
 
 impl Collector for Vmstat {

@@ -49,7 +49,8 @@ mod tests {
             let tree = Tree::new(&[("rootfs/etc/link", link), ("rootfs/etc/loop/again", "-> /zones/CET")]);
             assert_eq!(tree.host().follow(Root::Rootfs, "etc/link").unwrap(), "zones/CET");
         }
-        let mut host = Tree::new(&[("rootfs/etc/link", "-> /etc/link"), ("rootfs/etc/file", "")]).host();
+        let tree = Tree::new(&[("rootfs/etc/link", "-> /etc/link"), ("rootfs/etc/file", "")]);
+        let mut host = tree.host();
         assert_eq!(host.follow(Root::Rootfs, "etc/link").unwrap_err().reason(), "other");
         assert_eq!(host.follow(Root::Rootfs, "etc/file").unwrap(), "etc/file");
         assert_eq!(host.follow(Root::Rootfs, "etc/none").unwrap(), "etc/none");
