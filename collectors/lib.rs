@@ -195,6 +195,7 @@ pub static ALL: &[&Spec] = &[
     &node::pcidevice::SPEC,
     &node::powersupplyclass::SPEC,
     &node::pressure::SPEC,
+    &node::processes::SPEC,
     &node::rapl::SPEC,
     &node::schedstat::SPEC,
     &node::selinux::SPEC,

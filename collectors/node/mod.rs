@@ -44,6 +44,7 @@ pub mod os;
 pub mod pcidevice;
 pub mod powersupplyclass;
 pub mod pressure;
+pub mod processes;
 pub mod rapl;
 pub mod schedstat;
 pub mod selinux;
