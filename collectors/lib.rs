@@ -205,6 +205,7 @@ pub static ALL: &[&Spec] = &[
     &node::softnet::SPEC,
     &node::stat::SPEC,
     &node::swap::SPEC,
+    &node::sysctl::SPEC,
     &node::tapestats::SPEC,
     &node::textfile::SPEC,
     &node::thermal_zone::SPEC,

@@ -54,6 +54,7 @@ pub mod softirqs;
 pub mod softnet;
 pub mod stat;
 pub mod swap;
+pub mod sysctl;
 pub mod tapestats;
 pub mod textfile;
 pub mod thermal_zone;
