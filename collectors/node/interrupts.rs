@@ -21,15 +21,15 @@ pub static SPEC: Spec = Spec {
     options: &[
         Opt {
             name: "name-include",
-            kind: OptKind::Instead("name-exclude"),
+            kind: OptKind::Regex,
             default: "",
-            help: "Interrupts to report, as \"type;info;devices\", all others are left out.",
+            help: "Interrupts to report, as \"type;info;devices\".",
         },
         Opt {
             name: "name-exclude",
             kind: OptKind::Regex,
             default: "",
-            help: "Interrupts to leave out, as \"type;info;devices\".",
+            help: "Interrupts to leave out of these, as \"type;info;devices\".",
         },
         Opt { name: "include-zeros", kind: OptKind::Flag, default: "true", help: "Whether to report counts of zero." },
     ],
@@ -209,6 +209,7 @@ mod tests {
         assert_eq!(names(&[("name-include", "^11;GICv3;27 Level arch_timer$")]), 1);
         assert_eq!(names(&[("name-include", "interrupts;$")]), 2);
         assert_eq!(names(&[("name-exclude", "^IPI|gpio")]), 1);
+        assert_eq!(names(&[("name-include", "^IPI"), ("name-exclude", "^IPI0")]), 1);
     }
 
     #[test]
