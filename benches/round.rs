@@ -128,14 +128,23 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [child::ARGUMENT, ..] => child::serve(),
+        ["--bare", seconds, "default", ..] => bare(seconds.parse().unwrap(), &names(&default_specs())),
         ["--bare", seconds, names, ..] => bare(seconds.parse().unwrap(), &names.split(',').collect::<Vec<_>>()),
         _ => compare(),
     }
 }
 
+fn default_specs() -> Vec<&'static Spec> {
+    ALL.iter().copied().filter(|spec| spec.default).collect()
+}
+
+fn names(specs: &[&'static Spec]) -> Vec<&'static str> {
+    specs.iter().map(|spec| spec.name).collect()
+}
+
 fn compare() {
-    let specs: Vec<_> = ALL.iter().copied().filter(|spec| spec.default).collect();
-    let paths = files(&specs.iter().map(|spec| spec.name).collect::<Vec<_>>());
+    let specs = default_specs();
+    let paths = files(&names(&specs));
     println!("{} collectors, {} files", specs.len(), paths.len());
 
     let engine = engine(&specs);

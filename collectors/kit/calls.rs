@@ -1,6 +1,7 @@
 //! What the machine answers to system calls that no file shows, live or recorded beside a file tree.
 
-use super::{Error, parse};
+use super::netlink::script;
+use super::{Error, Timex, parse};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -61,8 +62,9 @@ impl Uname {
 ///
 /// `clock`: `wall SECONDS` and `boot SECONDS`. `uname`: six lines, in the order of [`Uname`]. `statfs`: a line for each
 /// mount point: `PATH block_size blocks free available files files_free`, or `PATH ERRNO`, or `PATH STUCK`. `errno`:
-/// `TREE/PATH ERRNO` for files whose read fails.
-#[derive(Debug, Default)]
+/// `TREE/PATH ERRNO` for files whose read fails. `interfaces`: `INDEX NAME` for each. `adjtimex`: see
+/// [`Timex`]. `netlink/NAME`: see [`super::netlink`].
+#[derive(Debug)]
 pub struct Replay {
     /// Wall clock and uptime.
     pub clock: (Duration, Duration),
@@ -72,6 +74,26 @@ pub struct Replay {
     pub statfs: HashMap<String, Option<Result<StatFs, Errno>>>,
     /// The reads that fail, by tree and path: `sys/class/thermal/thermal_zone0/temp`.
     pub errno: HashMap<String, Errno>,
+    /// The answer to adjtimex(2).
+    pub timex: Result<Timex, Errno>,
+    /// The names of interfaces, by number.
+    pub interfaces: HashMap<u32, String>,
+    /// What netlink answers, by the name of the request.
+    pub netlink: HashMap<String, Vec<u8>>,
+}
+
+impl Default for Replay {
+    fn default() -> Self {
+        Self {
+            clock: Default::default(),
+            uname: Uname::default(),
+            statfs: HashMap::new(),
+            errno: HashMap::new(),
+            timex: Err(Errno::NOENT),
+            interfaces: HashMap::new(),
+            netlink: HashMap::new(),
+        }
+    }
 }
 
 impl Replay {
@@ -117,6 +139,21 @@ impl Replay {
             let errno = errno(name).ok_or_else(|| format!("{folder}/errno: \"{line}\": expected TREE/PATH ERRNO"))?;
             replay.errno.insert(path.to_owned(), errno);
         }
+        for line in lines("interfaces") {
+            let (index, name) = line.split_once(' ').unwrap_or_default();
+            let index = index.parse().map_err(|_| format!("{folder}/interfaces: \"{line}\": expected INDEX NAME"))?;
+            replay.interfaces.insert(index, name.to_owned());
+        }
+        if let Ok(text) = std::fs::read_to_string(format!("{folder}/adjtimex")) {
+            replay.timex = Timex::recorded(&text)
+                .map_err(|line| format!("{folder}/adjtimex: \"{line}\": expected FIELD NUMBER or ERRNO"))?;
+        }
+        for (name, text) in files(&format!("{folder}/netlink")) {
+            let answer = script(&text);
+            let answer =
+                answer.map_err(|line| format!("{folder}/netlink/{name}: \"{line}\": no message of netlink"))?;
+            replay.netlink.insert(name, answer);
+        }
         Ok(replay)
     }
 
@@ -129,6 +166,13 @@ impl Replay {
             None => Err(Error::from_errno(path, Errno::NOENT)),
         }
     }
+}
+
+/// The files of a folder, by name.
+fn files(folder: &str) -> Vec<(String, String)> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().map_while(Result::ok);
+    let named = entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())));
+    named.filter_map(|(name, path)| Some((name, std::fs::read_to_string(path).ok()?))).collect()
 }
 
 fn statfs_line(line: &str) -> Option<(String, Option<Result<StatFs, Errno>>)> {
@@ -149,7 +193,7 @@ fn statfs_line(line: &str) -> Option<(String, Option<Result<StatFs, Errno>>)> {
     Some((path, answer))
 }
 
-fn errno(name: &str) -> Option<Errno> {
+pub(super) fn errno(name: &str) -> Option<Errno> {
     Some(match name {
         "EAGAIN" => Errno::AGAIN,
         "EIO" => Errno::IO,
@@ -162,6 +206,7 @@ fn errno(name: &str) -> Option<Errno> {
         "ETIMEDOUT" => Errno::TIMEDOUT,
         "EREMOTEIO" => Errno::REMOTEIO,
         "EOPNOTSUPP" => Errno::OPNOTSUPP,
+        "ENOENT" => Errno::NOENT,
         "ESTALE" => Errno::STALE,
         "ENOTCONN" => Errno::NOTCONN,
         "EBUSY" => Errno::BUSY,

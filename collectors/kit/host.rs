@@ -1,5 +1,6 @@
 //! The only door to the machine. Each collector has one of its own: its buffer, its kept files.
 
+use super::netlink::Sockets;
 use super::{Error, Machine, Mount, Root, StatFs, Uname, parse, statfs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
@@ -25,8 +26,9 @@ const BUFFER_FIRST: usize = 16 << 10;
 /// The door to the machine: reads kernel files into one buffer and lends the bytes.
 #[derive(Debug)]
 pub struct Host {
-    machine: Arc<Machine>,
-    buffer: Vec<u8>,
+    pub(super) machine: Arc<Machine>,
+    pub(super) buffer: Vec<u8>,
+    pub(super) sockets: Sockets,
     path: String,
 }
 
@@ -55,7 +57,7 @@ impl Watched {
 impl Host {
     /// A door to the machine.
     pub fn new(machine: Arc<Machine>) -> Self {
-        Self { machine, buffer: Vec::new(), path: String::new() }
+        Self { machine, buffer: Vec::new(), sockets: Sockets::default(), path: String::new() }
     }
 
     /// The machine behind the door.

@@ -10,13 +10,16 @@ mod glob;
 mod host;
 mod itself;
 mod machine;
+pub mod netlink;
 mod options;
 pub mod parse;
 mod rights;
 mod stamp;
 mod statfs;
+mod sys;
 #[cfg(test)]
 pub(crate) mod testing;
+mod timex;
 
 pub use calls::{Replay, StatFs, Uname};
 pub use child::{Child, Mount};
@@ -30,3 +33,4 @@ pub use options::{Filter, Opt, OptKind, Options, span};
 pub use rights::Rights;
 pub use stamp::Stamp;
 pub use statfs::never_sleeps;
+pub use timex::Timex;

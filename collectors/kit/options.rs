@@ -29,6 +29,8 @@ pub enum OptKind {
     Text,
     /// Texts; the option may be repeated.
     List,
+    /// Some of these words, with commas between them.
+    Words(&'static [&'static str]),
     /// A regular expression.
     Regex,
     /// A regular expression of what to keep. It takes the place of the named exclusion, and can't be given beside it.
@@ -131,6 +133,9 @@ fn check(kind: OptKind, word: &str) -> Result<(), String> {
         OptKind::Flag if word != "true" && word != "false" => Err("true or false".to_owned()),
         OptKind::Number if word.parse::<u64>().is_err() => Err("a whole number".to_owned()),
         OptKind::Span if span(word).is_none() => Err("a length of time such as 250ms, 5s or 1m".to_owned()),
+        OptKind::Words(known) if word.split(',').any(|word| !word.is_empty() && !known.contains(&word)) => {
+            Err(format!("words out of {}", known.join(",")))
+        }
         OptKind::Regex | OptKind::Instead(_) => {
             Regex::new(word).map(drop).map_err(|error| format!("a regular expression ({error})"))
         }
@@ -168,6 +173,7 @@ mod tests {
         Opt { name: "device-include", kind: OptKind::Instead("device-exclude"), default: "", help: "" },
         Opt { name: "device-exclude", kind: OptKind::Regex, default: "^lo$", help: "" },
         Opt { name: "guest", kind: OptKind::Flag, default: "true", help: "" },
+        Opt { name: "labels", kind: OptKind::Words(&["proto", "port"]), default: "proto,port", help: "" },
     ];
 
     fn given(pairs: &[(&str, &str)]) -> Result<Options, String> {
@@ -195,6 +201,8 @@ mod tests {
     fn what_does_not_fit_is_told_in_one_line() {
         assert_eq!(given(&[("guest", "yes")]).unwrap_err(), "guest: \"yes\": expected true or false");
         assert_eq!(given(&[("gest", "true")]).unwrap_err(), "gest: no such option");
+        assert_eq!(given(&[("labels", "port,,proto")]).unwrap().text("labels"), Some("port,,proto"));
+        assert_eq!(given(&[("labels", "port,x")]).unwrap_err(), "labels: \"port,x\": expected words out of proto,port");
         assert!(given(&[("device-exclude", "(")]).unwrap_err().contains("expected a regular expression"));
     }
 

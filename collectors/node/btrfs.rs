@@ -182,7 +182,7 @@ fn ratio(mode: &str, devices: usize) -> Option<f64> {
 fn device_uuid(home: &str, device: &str, host: &mut Host) -> String {
     let Ok(number) = host.text(Root::Sys, format_args!("{home}/devices/{device}/dev")) else { return String::new() };
     let udev = host.read(Root::Udev, format_args!("b{number}")).unwrap_or_default();
-    let uuid = parse::lines(udev).find_map(|line| line.strip_prefix(b"E:ID_FS_UUID_SUB="));
+    let uuid = udev.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"E:ID_FS_UUID_SUB="));
     parse::text(uuid.unwrap_or_default()).into_owned()
 }
 

@@ -4,7 +4,7 @@
 //! its clock; `/proc/cpuinfo` makes them measure all CPUs in one such wait, so it is read where the first was slow.
 
 use crate::families::cpu::FREQUENCY_HERTZ;
-use crate::kit::{Error, Host, Options, Root, parse};
+use crate::kit::{Error, Host, KeptFile, Options, Root, parse};
 use crate::model::{Batch, Family, gauge};
 use crate::{Collector, Group, Pace, Spec};
 use rustix::io::Errno;
@@ -14,6 +14,7 @@ const FOLDER: &str = "devices/system/cpu";
 const CPU: &[&str; 1] = &["cpu"];
 /// A read of a clock that takes so long has waited for a measurement.
 const SLOW: Duration = Duration::from_millis(5);
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 static FREQUENCY_AVG: Family =
     gauge("node_cpu_frequency_avg_hertz", "Clock of the CPU, averaged by the hardware, in hertz.", CPU);
@@ -65,26 +66,26 @@ const CLOCKS: [(&str, &Family); 7] = [
     ("scaling_max_freq", &SCALING_MAX),
 ];
 
-struct Cpufreq;
+struct Cpufreq {
+    offline: KeptFile,
+    /// The CPUs that were offline when the others were looked for.
+    away: Vec<(u32, u32)>,
+    /// The numbers of those that have clocks.
+    cpus: Vec<String>,
+    looked: Option<Duration>,
+}
 
 fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
-    Ok(if host.exists(Root::Sys, FOLDER) { Some(Box::new(Cpufreq)) } else { None })
+    let offline = KeptFile::new(Root::Sys, format!("{FOLDER}/offline"));
+    let cpufreq = Cpufreq { offline, away: Vec::new(), cpus: Vec::new(), looked: None };
+    Ok(host.exists(Root::Sys, FOLDER).then(|| Box::new(cpufreq) as Box<dyn Collector>))
 }
 
 impl Collector for Cpufreq {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
-        let offline = match host.read(Root::Sys, format_args!("{FOLDER}/offline")) {
-            Ok(text) => parse::ranges(text).flatten().collect::<Vec<_>>(),
-            Err(_) => Vec::new(),
-        };
+        self.look(host)?;
         let mut is_measured = false;
-        for name in host.names(Root::Sys, FOLDER)? {
-            let Some(cpu) = name.strip_prefix("cpu") else { continue };
-            let Some(number) = parse::number(cpu.as_bytes()) else { continue };
-            let is_in = |(first, last): &(u32, u32)| (u64::from(*first)..=u64::from(*last)).contains(&number);
-            if offline.iter().any(is_in) || !host.exists(Root::Sys, format_args!("{FOLDER}/{name}/cpufreq")) {
-                continue;
-            }
+        for cpu in &self.cpus {
             let before = host.monotonic();
             put_clocks(cpu, host, out);
             if !is_measured && host.monotonic().saturating_sub(before) >= SLOW {
@@ -94,6 +95,30 @@ impl Collector for Cpufreq {
             }
             put_governors(cpu, host, out);
         }
+        Ok(())
+    }
+}
+
+impl Cpufreq {
+    /// Looks which CPUs have clocks, when some went or came back, and now and then as drivers are loaded late.
+    fn look(&mut self, host: &mut Host) -> Result<(), Error> {
+        let now = host.monotonic();
+        let text = host.read_kept(&mut self.offline).unwrap_or_default();
+        let is_same = parse::ranges(text).flatten().eq(self.away.iter().copied());
+        if is_same && self.looked.is_some_and(|looked| now.saturating_sub(looked) < LOOK_AGAIN) {
+            return Ok(());
+        }
+        self.away = parse::ranges(text).flatten().collect();
+        self.cpus.clear();
+        for name in host.names(Root::Sys, FOLDER)? {
+            let Some(cpu) = name.strip_prefix("cpu") else { continue };
+            let Some(number) = parse::number(cpu.as_bytes()) else { continue };
+            let is_in = |(first, last): &(u32, u32)| (u64::from(*first)..=u64::from(*last)).contains(&number);
+            if !self.away.iter().any(is_in) && host.exists(Root::Sys, format_args!("{FOLDER}/{name}/cpufreq")) {
+                self.cpus.push(cpu.to_owned());
+            }
+        }
+        self.looked = Some(now);
         Ok(())
     }
 }
@@ -176,7 +201,16 @@ node_cpu_scaling_governor{cpu=\"0\",governor=\"powersave\"} 1
     fn clocks_of_cpus_that_are_online() {
         let tree = tree(&[0, 1]);
         tree.write("sys/devices/system/cpu/offline", "1\n");
-        tree.check(&SPEC, &[], CPU0);
+        let mut opened = tree.open(&SPEC, &[]);
+        assert_eq!(opened.round(), CPU0);
+        tree.write("sys/devices/system/cpu/offline", "0\n");
+        assert_eq!(opened.round(), CPU0.replace("cpu=\"0\"", "cpu=\"1\""));
+        // A driver that is gone, or that is loaded late, is noticed within a minute.
+        tree.remove("sys/devices/system/cpu/cpu1/cpufreq");
+        assert_eq!(opened.round(), "");
+        files(1).iter().for_each(|(path, text)| tree.write(path, text));
+        opened.advance(LOOK_AGAIN);
+        assert_eq!(opened.round(), CPU0.replace("cpu=\"0\"", "cpu=\"1\""));
     }
 
     #[test]

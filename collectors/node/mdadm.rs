@@ -58,15 +58,20 @@ impl Collector for Mdadm {
         let arrays = arrays(host.read(Root::Proc, "mdstat")?);
         for array in arrays {
             match array {
-                Ok(array) => {
-                    put(&array, out);
-                    attributes(&array.name, host, out);
-                }
+                Ok(array) => put(&array, out),
                 Err(line) => out.fault(Error::malformed("/proc/mdstat", line, "an array")),
             }
         }
+        if let Some(names) = present(host.names(Root::Sys, "block"), out) {
+            names.iter().filter(|name| name.starts_with("md")).for_each(|name| attributes(name, host, out));
+        }
         Ok(())
     }
+}
+
+/// What was read; nothing, without a word, where this array does not have it.
+fn present<T>(read: Result<T, Error>, out: &mut Batch) -> Option<T> {
+    if read.as_ref().is_err_and(Error::is_absent) { None } else { out.ok(read) }
 }
 
 fn put(array: &Array, out: &mut Batch) {
@@ -91,23 +96,25 @@ fn put(array: &Array, out: &mut Batch) {
     }
 }
 
-/// Arrays without redundancy have no `degraded`; during a reshape `raid_disks` says `4 (3)`: after and before.
+/// What `/sys/block` says of an array, whether the other file names it or not.
+///
+/// Arrays without redundancy have no `degraded`, and lack no disk while they run. Containers, and arrays whose driver is
+/// not there, have no number of disks. During a reshape `raid_disks` says `4 (3)`: after and before.
 fn attributes(name: &str, host: &mut Host, out: &mut Batch) {
-    if name.contains('/') {
+    let device = out.entity(&["device"], [name]);
+    let level = present(host.text(Root::Sys, format_args!("block/{name}/md/level")), out);
+    let is_of = |levels: &[&str]| level.as_deref().is_some_and(|level| levels.contains(&level));
+    let degraded = present(host.number(Root::Sys, format_args!("block/{name}/md/degraded")), out);
+    let never = is_of(&["raid0", "linear", "multipath", "faulty", "container", "imsm", "ddf"]);
+    out.put_some(&DEGRADED, device, degraded.or(never.then_some(0)));
+    if is_of(&["", "container", "imsm", "ddf"]) {
         return;
     }
-    let device = out.entity(&["device"], [name]);
-    for (family, file) in [(&DEGRADED, "degraded"), (&RAID_DISKS, "raid_disks")] {
-        let disks = match host.read(Root::Sys, format_args!("block/{name}/md/{file}")) {
-            Ok(text) => parse::words(text)
-                .next()
-                .and_then(parse::number)
-                .ok_or_else(|| Error::malformed(&format!("/sys/block/{name}/md/{file}"), 1, "a whole number")),
-            Err(error) if error.is_absent() => continue,
-            Err(error) => Err(error),
-        };
-        let disks = out.ok(disks);
-        out.put_some(family, device, disks);
+    let Some(text) = present(host.read(Root::Sys, format_args!("block/{name}/md/raid_disks")), out) else { return };
+    match parse::words(text).next().map(parse::number) {
+        Some(Some(disks)) => out.put(&RAID_DISKS, device, disks),
+        Some(None) => out.fault(Error::malformed(&format!("/sys/block/{name}/md/raid_disks"), 1, "a whole number")),
+        None => {}
     }
 }
 

@@ -7,7 +7,10 @@
 use crate::kit::{Error, Filter, Host, KeptFile, Opt, OptKind, Options, Root, parse};
 use crate::model::{Batch, Family, counter};
 use crate::{Collector, Group, Spec};
+use nohandler::{NOHANDLER, Nohandler};
 use std::collections::HashMap;
+
+mod nohandler;
 
 const DEVICE: &[&str; 1] = &["device"];
 /// How many names may be remembered beyond twice those of the last round.
@@ -52,8 +55,8 @@ static TX_CARRIER: Family = counter(
 static TX_COMPRESSED: Family =
     counter("node_network_transmit_compressed_total", "Compressed packets sent, from /proc/net/dev.", DEVICE);
 
-/// In the order of the file's columns.
-static COLUMNS: [&Family; 16] = [
+/// In the order of the file's columns, and the one that is no column.
+static FAMILIES: [&Family; 17] = [
     &RX_BYTES,
     &RX_PACKETS,
     &RX_ERRS,
@@ -70,6 +73,7 @@ static COLUMNS: [&Family; 16] = [
     &TX_COLLS,
     &TX_CARRIER,
     &TX_COMPRESSED,
+    &NOHANDLER,
 ];
 
 /// Its row in the table.
@@ -83,19 +87,24 @@ pub static SPEC: Spec = Spec {
         },
         Opt { name: "device-exclude", kind: OptKind::Regex, default: "", help: "Interfaces to leave out." },
     ],
-    ..Spec::new(Group::Node, "netdev", "Traffic of network interfaces from /proc/net/dev.", &COLUMNS, open)
+    ..Spec::new(Group::Node, "netdev", "Traffic of network interfaces from /proc/net/dev.", &FAMILIES, open)
 };
 
 struct Netdev {
     file: KeptFile,
     chosen: Option<Chosen>,
+    nohandler: Nohandler,
 }
 
 fn open(_: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
     let is_given = |name| options.text(name).is_some();
     let chosen = (is_given("device-include") || is_given("device-exclude"))
         .then(|| Chosen::new(options.filter("device-include", "device-exclude")));
-    Ok(Some(Box::new(Netdev { file: KeptFile::new(Root::Net, "dev").lines(), chosen })))
+    Ok(Some(Box::new(Netdev {
+        file: KeptFile::new(Root::Net, "dev").lines(),
+        chosen,
+        nohandler: Nohandler::default(),
+    })))
 }
 
 impl Collector for Netdev {
@@ -115,14 +124,16 @@ impl Collector for Netdev {
             if self.chosen.as_mut().is_some_and(|chosen| !chosen.has(&device)) {
                 continue;
             }
-            let device = out.entity(DEVICE, [&device]);
-            for (family, figure) in COLUMNS.into_iter().zip(figures) {
-                out.put(family, device, figure);
+            let of = out.entity(DEVICE, [&device]);
+            for (family, figure) in FAMILIES.into_iter().zip(figures) {
+                out.put(family, of, figure);
             }
+            self.nohandler.see(&device, of);
         }
         if let Some(chosen) = &mut self.chosen {
             chosen.settle(seen);
         }
+        self.nohandler.put(host, out);
         Ok(())
     }
 }

@@ -147,7 +147,7 @@ fn parser(flags: &[Flag]) -> Command {
         let arg = Arg::new(flag.word.clone()).long(flag.word.clone()).action(ArgAction::Append);
         match flag.target {
             Target::Help if flag.word == "help" => switch(arg.short('h'), ""),
-            Target::Set(_) | Target::Refused(_) if flag.is_switch => switch(arg, "true"),
+            Target::Set(_) | Target::SetByOldName(_) | Target::Refused(_) if flag.is_switch => switch(arg, "true"),
             _ if flag.is_switch => switch(arg, ""),
             _ => arg,
         }

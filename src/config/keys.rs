@@ -92,6 +92,7 @@ pub(super) fn expected(kind: OptKind) -> &'static str {
         OptKind::Span => "a length of time such as 5s",
         OptKind::Text => "a text",
         OptKind::List => "a text or a list of texts",
+        OptKind::Words(_) => "words with commas between them",
         OptKind::Regex | OptKind::Instead(_) => "a regular expression",
     }
 }

@@ -88,6 +88,7 @@ fn option_row(text: &mut String, name: &str, opt: &Opt) {
         OptKind::Span => "time",
         OptKind::Text => "text",
         OptKind::List => "list",
+        OptKind::Words(_) => "words",
         OptKind::Regex | OptKind::Instead(_) => "regex",
     };
     row(text, &[&code(name), value, &code(opt.default), &code(&variable(name)), &cell(opt.help)]);

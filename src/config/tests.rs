@@ -37,8 +37,13 @@ static NETCLASS: Spec = Spec {
     options: &[opt("ignored-devices", OptKind::Regex, "^$")],
     ..Spec::new(Group::Node, "netclass", "Attributes of devices.", &[], open)
 };
+static BCACHE: Spec = Spec {
+    options: &[opt("priority-stats", OptKind::Flag, "false")],
+    default: false,
+    ..Spec::new(Group::Node, "bcache", "Caches.", &[], open)
+};
 static SWAP: Spec = Spec { default: false, ..Spec::new(Group::Node, "swap", "Swap devices.", &[], open) };
-static SPECS: &[&Spec] = &[&CPU, &FILESYSTEM, &NETDEV, &NETCLASS, &SWAP];
+static SPECS: &[&Spec] = &[&BCACHE, &CPU, &FILESYSTEM, &NETDEV, &NETCLASS, &SWAP];
 
 const fn opt(name: &'static str, kind: OptKind, default: &'static str) -> Opt {
     Opt { name, kind, default, help: "What it does." }
@@ -203,6 +208,19 @@ fn old_names_of_node_exporter_mean_the_new_ones() {
         config.warnings[0],
         "--collector.filesystem.ignored-mount-points is an old name; write --collector.filesystem.mount-points-exclude"
     );
+}
+
+#[test]
+fn a_switch_may_go_by_another_name() {
+    let is_set = |flags: &[&str]| {
+        let config = config(&[&["--collector.bcache"], flags].concat(), &[]).unwrap();
+        assert_eq!(config.warnings, [""; 0]);
+        options(&config, "bcache").flag("priority-stats")
+    };
+    assert!(is_set(&["--collector.bcache.priorityStats"]));
+    assert!(is_set(&["--collector.bcache.priorityStats=true"]));
+    assert!(!is_set(&["--collector.bcache.priorityStats", "--no-collector.bcache.priorityStats"]));
+    assert!(!is_set(&[]));
 }
 
 #[test]

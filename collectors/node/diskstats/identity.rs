@@ -151,10 +151,10 @@ fn turns(name: &str, host: &mut Host) -> bool {
 struct Udev([String; PROPERTIES.len()]);
 
 impl Udev {
-    /// `E:ID_MODEL=ST4000NM0035`, among lines that begin with other letters.
+    /// `E:ID_MODEL=ST4000NM0035`, among lines that begin with other letters. The last one may lack its end.
     fn parse(text: &[u8]) -> Self {
         let mut udev = Self::default();
-        for line in parse::lines(text) {
+        for line in text.split(|&byte| byte == b'\n') {
             let Some((name, value)) = line.strip_prefix(b"E:").and_then(|line| {
                 let equals = line.iter().position(|&byte| byte == b'=')?;
                 Some((line.get(..equals)?, line.get(equals + 1..)?))

@@ -124,7 +124,7 @@ impl Hwmon {
                 continue;
             }
             let label = found.files.get("label").and_then(|path| out.ok(label(path, host)));
-            if let Some(label) = label.as_deref().filter(|label| !label.is_empty()) {
+            if let Some(label) = label.as_deref() {
                 let of = out.entity(&["chip", "label", "sensor"], [&chip.label, label, &sensor]);
                 out.put(&SENSOR_LABEL, of, 1u64);
             }

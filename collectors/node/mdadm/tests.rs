@@ -132,13 +132,32 @@ fn attributes_that_fail_cost_only_themselves() {
     let tree = Tree::new(&[
         ("proc/mdstat", TEXT),
         ("sys/block/md_d0/md/degraded", "1\n"),
-        ("sys/block/md_d0/md/raid_disks", "\n"),
+        ("sys/block/md_d0/md/raid_disks", "all\n"),
+        ("sys/block/sda/md/raid_disks", "9\n"),
         ("calls/errno", "sys/block/md_d0/md/degraded EBUSY\n"),
     ]);
     let round = tree.open(&SPEC, &[]).round();
     assert!(!round.contains("node_md_degraded") && !round.contains("node_md_raid_disks"), "{round}");
     assert!(round.contains("node_md_blocks{device=\"md_d0\"} 4190208\n"), "{round}");
     assert!(round.ends_with("! io\n! malformed\n"), "{round}");
+}
+
+#[test]
+fn arrays_that_only_sysfs_names() {
+    let tree = Tree::new(&[
+        ("proc/mdstat", "Personalities :\nunused devices: <none>\n"),
+        ("sys/block/md0/md/level", "raid0\n"),
+        ("sys/block/md0/md/raid_disks", "2\n"),
+        ("sys/block/md1/md/level", "raid1\n"),
+        ("sys/block/md1/md/raid_disks", "\n"),
+        ("sys/block/md2/md/level", ""),
+        ("sys/block/md2/md/raid_disks", "0\n"),
+        ("sys/block/md127/md/level", "container\n"),
+        ("sys/block/md127/md/raid_disks", "0\n"),
+    ]);
+    let page = "node_md_degraded{device=\"md0\"} 0\nnode_md_degraded{device=\"md127\"} 0\n\
+                node_md_raid_disks{device=\"md0\"} 2\n";
+    tree.check(&SPEC, &[], page);
 }
 
 #[test]

@@ -1,0 +1,140 @@
+//! The only unsafe code: system calls that no library has in a safe form.
+#![allow(unsafe_code)]
+
+use rustix::fd::{AsFd, AsRawFd};
+use rustix::io::Errno;
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+use std::ffi::c_void;
+
+/// `IFNAMSIZ`: how long the name of an interface is, with the zero behind it.
+pub(super) const NAME_MAX: usize = 16;
+/// `SIOCETHTOOL`.
+const ETHTOOL: libc::Ioctl = 0x8946;
+/// Whatever the machine's pages are, the guard begins and ends with one.
+const PAGE_MAX: usize = 64 << 10;
+
+/// Asks for the state of the kernel's clock, and changes nothing.
+///
+/// The number is adjtimex's own: what C libraries call of that name may be clock_adjtime, which fewer seccomp profiles allow.
+pub(super) fn adjtimex() -> Result<(i64, libc::timex), Errno> {
+    // SAFETY: the struct is of whole numbers only, for which all zeros are a value.
+    let mut timex: libc::timex = unsafe { std::mem::zeroed() };
+    timex.modes = 0;
+    // SAFETY: the kernel reads and writes one struct timex there, and keeps no pointer to it.
+    let state = unsafe { libc::syscall(libc::SYS_adjtimex, &raw mut timex) };
+    checked(state).map(|state| (state, timex))
+}
+
+/// Asks the driver of an interface; the question is in `room`, and there comes the answer.
+pub(super) fn ethtool(socket: impl AsFd, device: [u8; NAME_MAX], room: &mut Room) -> Result<(), Errno> {
+    /// `struct ifreq`, as large as the kernel reads and writes it.
+    #[repr(C)]
+    struct Request {
+        name: [u8; NAME_MAX],
+        data: *mut c_void,
+        rest: [u8; 16],
+    }
+    let mut request = Request { name: device, data: room.start, rest: [0; 16] };
+    let socket = socket.as_fd().as_raw_fd();
+    // SAFETY: the kernel reads and writes the request, which is as large as struct ifreq, and the room: however much the
+    // driver says there, it is only of the room's own memory, or ends with EFAULT on the guard behind it.
+    let result = unsafe { libc::ioctl(socket, ETHTOOL, &raw mut request) };
+    checked(result.into()).map(drop)
+}
+
+fn checked(result: i64) -> Result<i64, Errno> {
+    if result >= 0 {
+        return Ok(result);
+    }
+    Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO))
+}
+
+/// Memory for the answers of drivers.
+///
+/// With ethtool the kernel writes as many figures as the driver has at that moment, not as many as it was given room for.
+/// So behind the room are pages that nobody may touch.
+#[derive(Debug)]
+pub(super) struct Room {
+    start: *mut c_void,
+}
+
+// SAFETY: the memory is the room's own, and is reached through it only.
+unsafe impl Send for Room {}
+
+impl Room {
+    /// How many bytes there are. Those that are not used cost nothing.
+    pub(super) const SIZE: usize = 2 << 20;
+
+    /// A new room, all zeros.
+    pub(super) fn new() -> Result<Self, Errno> {
+        let none = std::ptr::null_mut();
+        // SAFETY: a new mapping where the kernel likes touches no other memory.
+        let start = unsafe {
+            mmap_anonymous(none, Self::SIZE + PAGE_MAX, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)?
+        };
+        let room = Self { start };
+        // SAFETY: the pages are the last ones of the mapping above, which nothing refers to yet.
+        unsafe { mprotect(start.byte_add(Self::SIZE), PAGE_MAX, MprotectFlags::empty())? };
+        Ok(room)
+    }
+
+    /// What is in it.
+    pub(super) fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: so many bytes are mapped there until the room is dropped, all of them written, at first with zeros by
+        // the kernel; the borrow of the room is that of its bytes.
+        unsafe { std::slice::from_raw_parts_mut(self.start.cast(), Self::SIZE) }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is the room's own, and nothing refers to it any more.
+        let _ = unsafe { munmap(self.start, Self::SIZE + PAGE_MAX) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_is_asked_and_left_alone() {
+        match adjtimex() {
+            Ok((state, timex)) => {
+                assert!((0..=5).contains(&state));
+                assert!((9_000..=11_000).contains(&timex.tick), "microseconds of a tick: {}", timex.tick);
+            }
+            Err(errno) => assert_eq!(errno, Errno::PERM, "a seccomp profile may say so"),
+        }
+    }
+
+    #[test]
+    fn a_room_is_all_its_own_and_ends_where_it_says() {
+        let mut room = Room::new().unwrap();
+        assert!(room.bytes().iter().all(|byte| *byte == 0));
+        room.bytes()[Room::SIZE - 1] = 1;
+        std::thread::spawn(move || assert_eq!(room.bytes()[Room::SIZE - 1], 1)).join().unwrap();
+    }
+
+    #[test]
+    fn the_kernel_stops_at_the_guard() {
+        let room = Room::new().unwrap();
+        // SAFETY: what is asked for is more than there is room for; nothing is written behind the guard.
+        let file = unsafe { libc::open(c"/dev/zero".as_ptr(), libc::O_RDONLY) };
+        // SAFETY: as above.
+        let read = unsafe { libc::read(file, room.start.byte_add(Room::SIZE), 1) };
+        assert_eq!((read, checked(read as i64).unwrap_err()), (-1, Errno::FAULT));
+        // SAFETY: the handle was opened above.
+        unsafe { libc::close(file) };
+    }
+
+    #[test]
+    fn a_driver_is_asked() {
+        let socket =
+            rustix::net::socket(rustix::net::AddressFamily::UNIX, rustix::net::SocketType::DGRAM, None).unwrap();
+        let mut room = Room::new().unwrap();
+        let mut name = [0; NAME_MAX];
+        name[..7].copy_from_slice(b"no-such");
+        assert_eq!(ethtool(&socket, name, &mut room), Err(Errno::NODEV));
+    }
+}
