@@ -10,6 +10,7 @@ use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+mod devices;
 mod kept;
 
 use kept::End;
@@ -30,6 +31,7 @@ pub struct Host {
     pub(super) buffer: Vec<u8>,
     pub(super) sockets: Sockets,
     path: String,
+    empty: Vec<devices::Empty>,
 }
 
 /// A file of a process that says by poll(2) whether it has changed: its table of mounts.
@@ -57,7 +59,7 @@ impl Watched {
 impl Host {
     /// A door to the machine.
     pub fn new(machine: Arc<Machine>) -> Self {
-        Self { machine, buffer: Vec::new(), sockets: Sockets::default(), path: String::new() }
+        Self { machine, buffer: Vec::new(), sockets: Sockets::default(), path: String::new(), empty: Vec::new() }
     }
 
     /// The machine behind the door.
@@ -225,6 +227,11 @@ impl Host {
     /// Asks for the machine's name and kernel.
     pub fn uname(&self) -> Uname {
         self.machine.replay.as_ref().map_or_else(Uname::live, |replay| replay.uname.clone())
+    }
+
+    /// The size of a page of memory, in bytes.
+    pub fn page_size(&self) -> u64 {
+        rustix::param::page_size() as u64
     }
 
     /// Wall-clock time since 1970.
