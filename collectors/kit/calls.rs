@@ -105,8 +105,18 @@ impl Replay {
         if !std::path::Path::new(folder).is_dir() {
             return Err(format!("{folder}: expected a folder of recorded calls"));
         }
-        let lines = |file: &str| -> Vec<String> {
-            let text = std::fs::read_to_string(format!("{folder}/{file}")).unwrap_or_default();
+        let file = |file: &str| std::fs::read_to_string(format!("{folder}/{file}")).ok();
+        Self::parse(folder, file, files(&format!("{folder}/netlink")))
+    }
+
+    /// The answers in these files.
+    pub(super) fn parse(
+        folder: &str,
+        file: impl Fn(&str) -> Option<String>,
+        netlink: Vec<(String, String)>,
+    ) -> Result<Self, String> {
+        let lines = |name: &str| -> Vec<String> {
+            let text = file(name).unwrap_or_default();
             text.lines().map(str::to_owned).collect()
         };
         let mut replay = Self::default();
@@ -144,11 +154,11 @@ impl Replay {
             let index = index.parse().map_err(|_| format!("{folder}/interfaces: \"{line}\": expected INDEX NAME"))?;
             replay.interfaces.insert(index, name.to_owned());
         }
-        if let Ok(text) = std::fs::read_to_string(format!("{folder}/adjtimex")) {
+        if let Some(text) = file("adjtimex") {
             replay.timex = Timex::recorded(&text)
                 .map_err(|line| format!("{folder}/adjtimex: \"{line}\": expected FIELD NUMBER or ERRNO"))?;
         }
-        for (name, text) in files(&format!("{folder}/netlink")) {
+        for (name, text) in netlink {
             let answer = script(&text);
             let answer =
                 answer.map_err(|line| format!("{folder}/netlink/{name}: \"{line}\": no message of netlink"))?;

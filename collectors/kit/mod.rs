@@ -6,6 +6,8 @@ pub mod child;
 mod clock;
 mod error;
 pub mod exposition;
+#[doc(hidden)]
+pub mod fuzz;
 mod glob;
 mod host;
 mod itself;

@@ -122,6 +122,11 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
+/// The messages of a datagram that answer the request of this number, as far as they read.
+pub(super) fn messages(datagram: &[u8], sequence: u32, each: &mut dyn FnMut(&Message<'_>)) {
+    let _ = socket::take_in(datagram, sequence, &mut Ending::Whole, each);
+}
+
 impl Host {
     /// Asks, and has `each` take in the messages of the answer one by one. An answer that is not of one piece, as
     /// something was added or removed meanwhile, is asked for anew, up to three times; then it is taken as it is.
