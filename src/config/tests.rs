@@ -205,7 +205,7 @@ fn old_names_of_node_exporter_mean_the_new_ones() {
 fn what_only_tunes_node_exporter_is_taken_with_a_warning() {
     let warnings = |flag: &str| config(&[flag], &[]).unwrap().warnings.join("\n");
     assert!(warnings("--runtime.gomaxprocs=2").starts_with("--runtime.gomaxprocs has no effect: there is no Go"));
-    assert!(warnings("--no-collector.netdev.netlink").starts_with("--no-collector.netdev.netlink has no effect"));
+    assert!(warnings("--no-collector.netclass.netlink").starts_with("--no-collector.netclass.netlink has no effect"));
     assert!(warnings("--collector.netclass_rtnl.with-stats").contains("has no effect"));
     assert!(warnings("--collector.filesystem.stat-workers=8").contains("has no effect"));
     assert!(refused(&["--collector.arp.netlink"], &[]).contains("collector arp is not part"));
