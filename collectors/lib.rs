@@ -151,6 +151,7 @@ pub enum Pace {
 /// All collectors, in the order of the reference. Where two put the same series, the earlier one wins.
 pub static ALL: &[&Spec] = &[
     &node::cpu::SPEC,
+    &node::ethtool::SPEC,
     &node::filesystem::SPEC,
     &node::hwmon::SPEC,
     &node::loadavg::SPEC,

@@ -1,6 +1,7 @@
 //! The machine itself, under node_exporter's names.
 
 pub mod cpu;
+pub mod ethtool;
 pub mod filesystem;
 pub mod hwmon;
 pub mod loadavg;

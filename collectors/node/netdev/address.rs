@@ -7,7 +7,7 @@ use super::families::ADDRESS_INFO;
 use crate::kit::netlink::{self, Message, Protocol, Request, array_at, u32_at};
 use crate::kit::{Error, Host};
 use crate::model::Batch;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 /// `RTM_GETADDR`, and what is asked: `struct ifaddrmsg` for all families.
@@ -108,6 +108,7 @@ fn scope(address: IpAddr) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv6Addr;
 
     #[test]
     fn scopes() {
