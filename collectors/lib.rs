@@ -168,4 +168,5 @@ pub static ALL: &[&Spec] = &[
     &node::time::SPEC,
     &node::timex::SPEC,
     &node::uname::SPEC,
+    &node::wifi::SPEC,
 ];

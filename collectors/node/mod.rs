@@ -18,3 +18,4 @@ pub mod textfile;
 pub mod time;
 pub mod timex;
 pub mod uname;
+pub mod wifi;
