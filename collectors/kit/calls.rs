@@ -1,7 +1,7 @@
 //! What the machine answers to system calls that no file shows, live or recorded beside a file tree.
 
 use super::netlink::script;
-use super::{Error, Timex, parse};
+use super::{Error, Recorded, Timex, parse};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -63,7 +63,7 @@ impl Uname {
 /// `clock`: `wall SECONDS` and `boot SECONDS`. `uname`: six lines, in the order of [`Uname`]. `statfs`: a line for each
 /// mount point: `PATH block_size blocks free available files files_free`, or `PATH ERRNO`, or `PATH STUCK`. `errno`:
 /// `TREE/PATH ERRNO` for files whose read fails. `interfaces`: `INDEX NAME` for each. `adjtimex`: see
-/// [`Timex`]. `netlink/NAME`: see [`super::netlink`].
+/// [`Timex`]. `netlink/NAME`: see [`super::netlink`]. `ethtool/DEVICE`: see [`Recorded`].
 #[derive(Debug)]
 pub struct Replay {
     /// Wall clock and uptime.
@@ -80,6 +80,8 @@ pub struct Replay {
     pub interfaces: HashMap<u32, String>,
     /// What netlink answers, by the name of the request.
     pub netlink: HashMap<String, Vec<u8>>,
+    /// What drivers answer to ethtool, by interface.
+    pub ethtool: HashMap<String, Recorded>,
 }
 
 impl Default for Replay {
@@ -92,6 +94,7 @@ impl Default for Replay {
             timex: Err(Errno::NOENT),
             interfaces: HashMap::new(),
             netlink: HashMap::new(),
+            ethtool: HashMap::new(),
         }
     }
 }
@@ -163,6 +166,12 @@ impl Replay {
             let answer =
                 answer.map_err(|line| format!("{folder}/netlink/{name}: \"{line}\": no message of netlink"))?;
             replay.netlink.insert(name, answer);
+        }
+        for (device, text) in files(&format!("{folder}/ethtool")) {
+            let answer = Recorded::of(&text);
+            let answer =
+                answer.map_err(|line| format!("{folder}/ethtool/{device}: \"{line}\": no answer of a driver"))?;
+            replay.ethtool.insert(device, answer);
         }
         Ok(replay)
     }

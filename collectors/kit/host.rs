@@ -1,6 +1,7 @@
 //! The only door to the machine. Each collector has one of its own: its buffer, its kept files.
 
 use super::netlink::Sockets;
+use super::sys::Room;
 use super::{Error, Machine, Mount, Root, StatFs, Uname, parse, statfs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
@@ -30,6 +31,7 @@ pub struct Host {
     pub(super) machine: Arc<Machine>,
     pub(super) buffer: Vec<u8>,
     pub(super) sockets: Sockets,
+    pub(super) room: Option<Room>,
     path: String,
     empty: Vec<devices::Empty>,
 }
@@ -59,7 +61,8 @@ impl Watched {
 impl Host {
     /// A door to the machine.
     pub fn new(machine: Arc<Machine>) -> Self {
-        Self { machine, buffer: Vec::new(), sockets: Sockets::default(), path: String::new(), empty: Vec::new() }
+        let (sockets, path) = (Sockets::default(), String::new());
+        Self { machine, buffer: Vec::new(), sockets, room: None, path, empty: Vec::new() }
     }
 
     /// The machine behind the door.

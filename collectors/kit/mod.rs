@@ -5,6 +5,7 @@ mod calls;
 pub mod child;
 mod clock;
 mod error;
+mod ethtool;
 pub mod exposition;
 #[doc(hidden)]
 pub mod fuzz;
@@ -27,6 +28,7 @@ pub use calls::{Replay, StatFs, Uname};
 pub use child::{Child, Mount};
 pub use clock::{Clock, Script, lock};
 pub use error::Error;
+pub use ethtool::{Driver, Link, Recorded};
 pub use glob::Glob;
 pub use host::{Host, KeptFile, Watched};
 pub use itself::{Figures, Itself};

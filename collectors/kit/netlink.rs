@@ -6,6 +6,7 @@
 
 use super::{Error, Host};
 use rustix::io::Errno;
+use std::net::IpAddr;
 
 mod script;
 mod socket;
@@ -114,6 +115,15 @@ pub fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 /// So many bytes from a place on.
 pub fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk().copied()
+}
+
+/// An address of `AF_INET` or `AF_INET6`.
+pub fn address(family: u8, bytes: &[u8]) -> Option<IpAddr> {
+    match family {
+        2 => array_at::<4>(bytes, 0).map(IpAddr::from),
+        10 => array_at::<16>(bytes, 0).map(IpAddr::from),
+        _ => None,
+    }
 }
 
 /// Text up to its zero; what is not UTF-8 is replaced.

@@ -11,6 +11,7 @@ mod golden;
 mod grammar;
 mod linked;
 mod oracle;
+mod peer;
 mod scrape;
 mod stuck;
 mod tidy;
