@@ -280,8 +280,6 @@ pub(super) static WITHOUT_EFFECT: &[Foreign] = &[
     switch("collector.arp.netlink", "wholenode chooses the source itself"),
     switch("collector.netclass.netlink", "wholenode chooses the source itself"),
     switch("collector.netclass_rtnl.with-stats", "the collector netdev counts what every device carries"),
-    valued("collector.qdisc.fixtures", "it is for tests of node_exporter"),
-    valued("collector.wifi.fixtures", "it is for tests of node_exporter"),
     valued("collector.filesystem.stat-workers", "a stuck mount holds up no other here"),
     valued("collector.filesystem.mount-timeout", "a stuck mount holds up no other here"),
     switch("collector.systemd.private", "wholenode chooses the source itself"),
