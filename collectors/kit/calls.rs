@@ -3,6 +3,7 @@
 use super::netlink::script;
 use super::{Error, Recorded, Timex, parse};
 use rustix::io::Errno;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -27,33 +28,31 @@ pub struct StatFs {
 
 /// What `uname(2)` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Uname {
+pub struct Uname<'a> {
     /// The kernel's name.
-    pub sysname: String,
+    pub sysname: Cow<'a, str>,
     /// The host's name.
-    pub nodename: String,
+    pub nodename: Cow<'a, str>,
     /// The kernel's release.
-    pub release: String,
+    pub release: Cow<'a, str>,
     /// The kernel's build.
-    pub version: String,
+    pub version: Cow<'a, str>,
     /// The hardware.
-    pub machine: String,
+    pub machine: Cow<'a, str>,
     /// The NIS domain.
-    pub domainname: String,
+    pub domainname: Cow<'a, str>,
 }
 
-impl Uname {
-    /// Asks the kernel.
-    pub fn live() -> Self {
-        let uname = rustix::system::uname();
-        let text = |bytes: &std::ffi::CStr| bytes.to_string_lossy().into_owned();
+impl<'a> Uname<'a> {
+    /// What the kernel answered.
+    pub(super) fn new(answer: &'a rustix::system::Uname) -> Self {
         Self {
-            sysname: text(uname.sysname()),
-            nodename: text(uname.nodename()),
-            release: text(uname.release()),
-            version: text(uname.version()),
-            machine: text(uname.machine()),
-            domainname: text(uname.domainname()),
+            sysname: answer.sysname().to_string_lossy(),
+            nodename: answer.nodename().to_string_lossy(),
+            release: answer.release().to_string_lossy(),
+            version: answer.version().to_string_lossy(),
+            machine: answer.machine().to_string_lossy(),
+            domainname: answer.domainname().to_string_lossy(),
         }
     }
 }
@@ -69,7 +68,7 @@ pub struct Replay {
     /// Wall clock and uptime.
     pub clock: (Duration, Duration),
     /// The answer to uname(2).
-    pub uname: Uname,
+    pub uname: Uname<'static>,
     /// The answers to statfs(2), by mount point; `None` where there is never one.
     pub statfs: HashMap<String, Option<Result<StatFs, Errno>>>,
     /// The reads that fail, by tree and path: `sys/class/thermal/thermal_zone0/temp`.
@@ -133,7 +132,7 @@ impl Replay {
             }
         }
         let mut uname = lines("uname").into_iter();
-        let mut next = || uname.next().unwrap_or_default();
+        let mut next = || Cow::Owned(uname.next().unwrap_or_default());
         replay.uname = Uname {
             sysname: next(),
             nodename: next(),
