@@ -14,6 +14,8 @@ use std::time::Duration;
 
 mod devices;
 mod kept;
+mod links;
+mod processes;
 
 use kept::End;
 pub use kept::KeptFile;
