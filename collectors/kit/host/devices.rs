@@ -36,10 +36,10 @@ impl Host {
         if let Some(empty) = self.empty.iter().find(|empty| empty.root == root && empty.path == self.path) {
             return if empty.is_absent { Err(Error::Absent { path: empty.path.clone() }) } else { Ok(Vec::new()) };
         }
-        let names = self.names_at(&self.path).map(|mut names| {
-            names.retain(|name| passes(name));
-            names
-        });
+        let mut found = Vec::new();
+        let listed = self.each_name_at(&self.path, |name| found.extend(passes(name).then(|| name.to_owned())));
+        found.sort_unstable();
+        let names = listed.map(|()| found);
         let is_absent = names.as_ref().is_err_and(Error::is_absent);
         if (is_absent || names.as_ref().is_ok_and(Vec::is_empty)) && self.empty.len() < REMEMBERED_MAX {
             self.empty.push(Empty { root, path: self.path.clone(), until: now + BELIEVED, is_absent });
