@@ -1,8 +1,9 @@
 //! What the machine answers to system calls that no file shows, live or recorded beside a file tree.
 
 use super::netlink::script;
-use super::{Error, Timex, parse};
+use super::{Error, Recorded, Timex, parse};
 use rustix::io::Errno;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -27,33 +28,31 @@ pub struct StatFs {
 
 /// What `uname(2)` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Uname {
+pub struct Uname<'a> {
     /// The kernel's name.
-    pub sysname: String,
+    pub sysname: Cow<'a, str>,
     /// The host's name.
-    pub nodename: String,
+    pub nodename: Cow<'a, str>,
     /// The kernel's release.
-    pub release: String,
+    pub release: Cow<'a, str>,
     /// The kernel's build.
-    pub version: String,
+    pub version: Cow<'a, str>,
     /// The hardware.
-    pub machine: String,
+    pub machine: Cow<'a, str>,
     /// The NIS domain.
-    pub domainname: String,
+    pub domainname: Cow<'a, str>,
 }
 
-impl Uname {
-    /// Asks the kernel.
-    pub fn live() -> Self {
-        let uname = rustix::system::uname();
-        let text = |bytes: &std::ffi::CStr| bytes.to_string_lossy().into_owned();
+impl<'a> Uname<'a> {
+    /// What the kernel answered.
+    pub(super) fn new(answer: &'a rustix::system::Uname) -> Self {
         Self {
-            sysname: text(uname.sysname()),
-            nodename: text(uname.nodename()),
-            release: text(uname.release()),
-            version: text(uname.version()),
-            machine: text(uname.machine()),
-            domainname: text(uname.domainname()),
+            sysname: answer.sysname().to_string_lossy(),
+            nodename: answer.nodename().to_string_lossy(),
+            release: answer.release().to_string_lossy(),
+            version: answer.version().to_string_lossy(),
+            machine: answer.machine().to_string_lossy(),
+            domainname: answer.domainname().to_string_lossy(),
         }
     }
 }
@@ -63,13 +62,13 @@ impl Uname {
 /// `clock`: `wall SECONDS` and `boot SECONDS`. `uname`: six lines, in the order of [`Uname`]. `statfs`: a line for each
 /// mount point: `PATH block_size blocks free available files files_free`, or `PATH ERRNO`, or `PATH STUCK`. `errno`:
 /// `TREE/PATH ERRNO` for files whose read fails. `interfaces`: `INDEX NAME` for each. `adjtimex`: see
-/// [`Timex`]. `netlink/NAME`: see [`super::netlink`].
+/// [`Timex`]. `netlink/NAME`: see [`super::netlink`]. `ethtool/DEVICE`: see [`Recorded`].
 #[derive(Debug)]
 pub struct Replay {
     /// Wall clock and uptime.
     pub clock: (Duration, Duration),
     /// The answer to uname(2).
-    pub uname: Uname,
+    pub uname: Uname<'static>,
     /// The answers to statfs(2), by mount point; `None` where there is never one.
     pub statfs: HashMap<String, Option<Result<StatFs, Errno>>>,
     /// The reads that fail, by tree and path: `sys/class/thermal/thermal_zone0/temp`.
@@ -80,6 +79,8 @@ pub struct Replay {
     pub interfaces: HashMap<u32, String>,
     /// What netlink answers, by the name of the request.
     pub netlink: HashMap<String, Vec<u8>>,
+    /// What drivers answer to ethtool, by interface.
+    pub ethtool: HashMap<String, Recorded>,
 }
 
 impl Default for Replay {
@@ -92,6 +93,7 @@ impl Default for Replay {
             timex: Err(Errno::NOENT),
             interfaces: HashMap::new(),
             netlink: HashMap::new(),
+            ethtool: HashMap::new(),
         }
     }
 }
@@ -105,8 +107,18 @@ impl Replay {
         if !std::path::Path::new(folder).is_dir() {
             return Err(format!("{folder}: expected a folder of recorded calls"));
         }
-        let lines = |file: &str| -> Vec<String> {
-            let text = std::fs::read_to_string(format!("{folder}/{file}")).unwrap_or_default();
+        let file = |file: &str| std::fs::read_to_string(format!("{folder}/{file}")).ok();
+        Self::parse(folder, file, files(&format!("{folder}/netlink")))
+    }
+
+    /// The answers in these files.
+    pub(super) fn parse(
+        folder: &str,
+        file: impl Fn(&str) -> Option<String>,
+        netlink: Vec<(String, String)>,
+    ) -> Result<Self, String> {
+        let lines = |name: &str| -> Vec<String> {
+            let text = file(name).unwrap_or_default();
             text.lines().map(str::to_owned).collect()
         };
         let mut replay = Self::default();
@@ -120,7 +132,7 @@ impl Replay {
             }
         }
         let mut uname = lines("uname").into_iter();
-        let mut next = || uname.next().unwrap_or_default();
+        let mut next = || Cow::Owned(uname.next().unwrap_or_default());
         replay.uname = Uname {
             sysname: next(),
             nodename: next(),
@@ -144,15 +156,21 @@ impl Replay {
             let index = index.parse().map_err(|_| format!("{folder}/interfaces: \"{line}\": expected INDEX NAME"))?;
             replay.interfaces.insert(index, name.to_owned());
         }
-        if let Ok(text) = std::fs::read_to_string(format!("{folder}/adjtimex")) {
+        if let Some(text) = file("adjtimex") {
             replay.timex = Timex::recorded(&text)
                 .map_err(|line| format!("{folder}/adjtimex: \"{line}\": expected FIELD NUMBER or ERRNO"))?;
         }
-        for (name, text) in files(&format!("{folder}/netlink")) {
+        for (name, text) in netlink {
             let answer = script(&text);
             let answer =
                 answer.map_err(|line| format!("{folder}/netlink/{name}: \"{line}\": no message of netlink"))?;
             replay.netlink.insert(name, answer);
+        }
+        for (device, text) in files(&format!("{folder}/ethtool")) {
+            let answer = Recorded::of(&text);
+            let answer =
+                answer.map_err(|line| format!("{folder}/ethtool/{device}: \"{line}\": no answer of a driver"))?;
+            replay.ethtool.insert(device, answer);
         }
         Ok(replay)
     }

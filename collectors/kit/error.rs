@@ -102,6 +102,11 @@ impl Error {
         }
     }
 
+    /// Whether it only says that this driver or kernel does not do such things.
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self, Error::Io { errno: Errno::OPNOTSUPP, .. })
+    }
+
     /// Whether it only says that this machine has no such thing.
     pub fn is_absent(&self) -> bool {
         matches!(self, Error::Absent { .. })

@@ -74,7 +74,7 @@ impl Glob {
 }
 
 /// `disk[0-9]*`: one level of a pattern as a regular expression; `None` if a bracket is not closed.
-fn regex(part: &str) -> Option<Regex> {
+pub(super) fn regex(part: &str) -> Option<Regex> {
     let mut expression = String::from("(?s)^");
     let mut rest = part.chars();
     while let Some(letter) = rest.next() {

@@ -1,16 +1,21 @@
 //! The only door to the machine. Each collector has one of its own: its buffer, its kept files.
 
 use super::netlink::Sockets;
+use super::sys::Room;
 use super::{Error, Machine, Mount, Root, StatFs, Uname, parse, statfs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, RawDir};
 use rustix::io::Errno;
 use std::fmt::{Display, Write as _};
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod devices;
 mod kept;
+mod links;
+mod processes;
 
 use kept::End;
 pub use kept::KeptFile;
@@ -19,6 +24,8 @@ pub use kept::KeptFile;
 const FILE_MAX: usize = 32 << 20;
 /// How many names of a folder are taken.
 const NAMES_MAX: usize = 100_000;
+/// How many bytes of them are taken from the kernel at a time.
+const NAMES_ROOM: usize = 8 << 10;
 /// The buffer's size between large reads.
 const BUFFER_KEPT: usize = 256 << 10;
 const BUFFER_FIRST: usize = 16 << 10;
@@ -29,7 +36,9 @@ pub struct Host {
     pub(super) machine: Arc<Machine>,
     pub(super) buffer: Vec<u8>,
     pub(super) sockets: Sockets,
+    pub(super) room: Option<Room>,
     path: String,
+    empty: Vec<devices::Empty>,
 }
 
 /// A file of a process that says by poll(2) whether it has changed: its table of mounts.
@@ -57,7 +66,8 @@ impl Watched {
 impl Host {
     /// A door to the machine.
     pub fn new(machine: Arc<Machine>) -> Self {
-        Self { machine, buffer: Vec::new(), sockets: Sockets::default(), path: String::new() }
+        let (sockets, path) = (Sockets::default(), String::new());
+        Self { machine, buffer: Vec::new(), sockets, room: None, path, empty: Vec::new() }
     }
 
     /// The machine behind the door.
@@ -115,13 +125,39 @@ impl Host {
         self.names_at(&self.path)
     }
 
+    /// Each of the names in a folder, in the kernel's order; names that are not UTF-8 are left out.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub fn each_name(&mut self, root: Root, path: impl Display, of: impl FnMut(&str)) -> Result<(), Error> {
+        self.resolve(root, path)?;
+        self.each_name_at(&self.path, of)
+    }
+
+    fn each_name_at(&self, folder: &str, mut of: impl FnMut(&str)) -> Result<(), Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let error = |errno| Error::from_errno(folder, errno);
+        let handle = rustix::fs::open(folder, flags, Mode::empty()).map_err(error)?;
+        // Not by the standard library, which asks the kernel and the allocator for more.
+        let mut room = [MaybeUninit::uninit(); NAMES_ROOM];
+        let mut entries = RawDir::new(handle, &mut room);
+        let mut count = 0;
+        while let Some(Ok(entry)) = entries.next() {
+            match entry.file_name().to_str() {
+                Ok("." | "..") | Err(_) => continue,
+                Ok(name) => of(name),
+            }
+            count += 1;
+            if count == NAMES_MAX {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn names_at(&self, folder: &str) -> Result<Vec<String>, Error> {
-        let entries = std::fs::read_dir(folder).map_err(|error| Error::from_io(folder, &error))?;
-        let mut names: Vec<String> = entries
-            .map_while(Result::ok)
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .take(NAMES_MAX)
-            .collect();
+        let mut names = Vec::new();
+        self.each_name_at(folder, |name| names.push(name.to_owned()))?;
         names.sort_unstable();
         Ok(names)
     }
@@ -223,8 +259,16 @@ impl Host {
     }
 
     /// Asks for the machine's name and kernel.
-    pub fn uname(&self) -> Uname {
-        self.machine.replay.as_ref().map_or_else(Uname::live, |replay| replay.uname.clone())
+    pub fn uname<T>(&self, said: impl FnOnce(&Uname<'_>) -> T) -> T {
+        match &self.machine.replay {
+            Some(replay) => said(&replay.uname),
+            None => said(&Uname::new(&rustix::system::uname())),
+        }
+    }
+
+    /// The size of a page of memory, in bytes.
+    pub fn page_size(&self) -> u64 {
+        rustix::param::page_size() as u64
     }
 
     /// Wall-clock time since 1970.

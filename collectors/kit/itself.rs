@@ -83,7 +83,7 @@ impl Itself {
 
     fn sizes(&mut self) -> Option<[u64; 2]> {
         let pages = pages(self.host.read_kept(&mut self.size).ok()?)?;
-        Some(pages.map(|pages| pages.saturating_mul(rustix::param::page_size() as u64)))
+        Some(pages.map(|pages| pages.saturating_mul(self.host.page_size())))
     }
 
     fn limits(&mut self) -> [Option<u64>; 2] {

@@ -6,7 +6,10 @@ mod calls;
 pub mod child;
 mod clock;
 mod error;
+mod ethtool;
 pub mod exposition;
+#[doc(hidden)]
+pub mod fuzz;
 mod glob;
 mod host;
 mod itself;
@@ -26,6 +29,7 @@ pub use calls::{Replay, StatFs, Uname};
 pub use child::{Child, Mount};
 pub use clock::{Clock, Script, lock};
 pub use error::Error;
+pub use ethtool::{Driver, Link, Recorded};
 pub use glob::Glob;
 pub use host::{Host, KeptFile, Watched};
 pub use itself::{Figures, Itself};

@@ -6,6 +6,7 @@
 
 use super::{Error, Host};
 use rustix::io::Errno;
+use std::net::IpAddr;
 
 mod script;
 mod socket;
@@ -116,10 +117,24 @@ pub fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk().copied()
 }
 
+/// An address of `AF_INET` or `AF_INET6`.
+pub fn address(family: u8, bytes: &[u8]) -> Option<IpAddr> {
+    match family {
+        2 => array_at::<4>(bytes, 0).map(IpAddr::from),
+        10 => array_at::<16>(bytes, 0).map(IpAddr::from),
+        _ => None,
+    }
+}
+
 /// Text up to its zero; what is not UTF-8 is replaced.
 pub fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+/// The messages of a datagram that answer the request of this number, as far as they read.
+pub(super) fn messages(datagram: &[u8], sequence: u32, each: &mut dyn FnMut(&Message<'_>)) {
+    let _ = socket::take_in(datagram, sequence, &mut Ending::Whole, each);
 }
 
 impl Host {

@@ -12,6 +12,16 @@ pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// The lines of a file that the kernel gives as one record, see [`super::KeptFile::single`]. It can't be cut short, so the
+/// last line needs no end.
+pub fn lines_of_record(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.strip_suffix(b"\n").unwrap_or(text).split(|byte| *byte == b'\n').take(if text.is_empty() {
+        0
+    } else {
+        usize::MAX
+    })
+}
+
 /// The words between blanks and tabs.
 pub fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = line;
@@ -95,6 +105,14 @@ mod tests {
         assert_eq!(lines(b"a 1\nb 2\nc 12").collect::<Vec<_>>(), [b"a 1", b"b 2"]);
         assert_eq!(lines(b"12").count(), 0);
         assert_eq!(lines(b"a\n\nb\n").collect::<Vec<_>>(), [&b"a"[..], b"", b"b"]);
+    }
+
+    #[test]
+    fn a_record_is_whole_with_or_without_an_end() {
+        for text in [&b"a 1\n\nb 2\n"[..], b"a 1\n\nb 2"] {
+            assert_eq!(lines_of_record(text).collect::<Vec<_>>(), [&b"a 1"[..], b"", b"b 2"]);
+        }
+        assert_eq!((lines_of_record(b"").count(), lines_of_record(b"\n").count()), (0, 1));
     }
 
     #[test]

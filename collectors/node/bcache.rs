@@ -182,7 +182,7 @@ fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>
 impl Collector for Bcache {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         // Beside the sets of caches there are switches such as `register`.
-        for uuid in host.names(Root::Sys, FOLDER)?.iter().filter(|name| name.contains('-')) {
+        for uuid in &host.devices(Root::Sys, FOLDER, |name| name.contains('-'))? {
             let home = format!("{FOLDER}/{uuid}");
             let of = out.entity(UUID, [uuid]);
             files(&home, OF_SET, of, host, out);

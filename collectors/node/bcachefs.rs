@@ -103,7 +103,7 @@ fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Erro
 
 impl Collector for Bcachefs {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
-        for uuid in &host.names(Root::Sys, FOLDER)? {
+        for uuid in &host.devices(Root::Sys, FOLDER, |_| true)? {
             let mut at = At { home: format!("{FOLDER}/{uuid}"), host, out };
             let Some(names) = at.names("") else { continue };
             let of = at.out.entity(UUID, [uuid]);

@@ -90,7 +90,7 @@ fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Erro
 impl Collector for Btrfs {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         // Beside the filesystems there is `features`.
-        for name in host.names(Root::Sys, FOLDER)?.iter().filter(|name| name.contains('-')) {
+        for name in &host.devices(Root::Sys, FOLDER, |name| name.contains('-'))? {
             filesystem(&format!("{FOLDER}/{name}"), name, host, out);
         }
         Ok(())

@@ -47,7 +47,7 @@ fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Erro
 
 impl Collector for Dmmultipath {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
-        for sysfs_name in host.names(Root::Sys, FOLDER)?.iter().filter(|name| name.starts_with("dm-")) {
+        for sysfs_name in &host.devices(Root::Sys, FOLDER, |name| name.starts_with("dm-"))? {
             let uuid = present(host.text(Root::Sys, format_args!("{FOLDER}/{sysfs_name}/dm/uuid")), out);
             if let Some(uuid) = uuid.filter(|uuid| uuid.starts_with("mpath-")) {
                 device(sysfs_name, &uuid, host, out);

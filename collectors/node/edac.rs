@@ -58,7 +58,7 @@ fn open(_: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Error> 
 
 impl Collector for Edac {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
-        let names = match host.names(Root::Sys, FOLDER) {
+        let names = match host.devices(Root::Sys, FOLDER, |name| name.starts_with("mc")) {
             Err(error) if error.is_absent() => return Ok(()),
             names => names?,
         };

@@ -2,9 +2,8 @@
 //!
 //! Differences to node_exporter: a filesystem that hangs costs its own series only, in the first round too; one that is
 //! mounted over is not shown with the figures of the one above it; mounts of pods and containers are left out by default,
-//! as their volumes are the kubelet's to report; `node_filesystem_purgeable_bytes` is not put, for Linux has no such
-//! figure and 0 would be invented. In a container whose mounts are all that can be seen, those outside of the machine's
-//! own tree are left out: the call would be made on something else.
+//! as their volumes are the kubelet's to report. In a container whose mounts are all that can be seen, those outside of the
+//! machine's own tree are left out: the call would be made on something else.
 
 use crate::kit::{Error, Filter, Host, Mount, Opt, OptKind, Options, Root, StatFs, Watched};
 use crate::model::{Batch, Entity, Family, Value, gauge};
@@ -21,6 +20,11 @@ static FREE: Family = gauge("node_filesystem_free_bytes", "Space that root can s
 static AVAIL: Family = gauge("node_filesystem_avail_bytes", "Space that everybody can still fill, in bytes.", LABELS);
 static FILES: Family = gauge("node_filesystem_files", "How many inodes the filesystem has.", LABELS);
 static FILES_FREE: Family = gauge("node_filesystem_files_free", "How many inodes are not in use.", LABELS);
+static PURGEABLE: Family = gauge(
+    "node_filesystem_purgeable_bytes",
+    "Bytes in use that the system would give up for others; macOS has such, Linux none: always 0.",
+    LABELS,
+);
 static READONLY: Family =
     gauge("node_filesystem_readonly", "1 if the mount or its filesystem is read-only, else 0.", LABELS);
 static DEVICE_ERROR: Family =
@@ -39,7 +43,7 @@ pub static SPEC: Spec = Spec {
         Group::Node,
         "filesystem",
         "Size and use of mounted filesystems, from mountinfo and statfs.",
-        &[&SIZE, &FREE, &AVAIL, &FILES, &FILES_FREE, &READONLY, &DEVICE_ERROR, &MOUNT_INFO],
+        &[&SIZE, &FREE, &AVAIL, &FILES, &FILES_FREE, &PURGEABLE, &READONLY, &DEVICE_ERROR, &MOUNT_INFO],
         open,
     )
 };
@@ -50,8 +54,9 @@ const OPTIONS: &[Opt] = &[
         kind: OptKind::Regex,
         default: concat!(
             r"^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+",
-            r"|(.+/)?kubelet/(pods|plugins)/.+|var/lib/containerd/.+|var/lib/rancher/(k3s|rke2)/agent/.+",
-            r"|run/(containerd|containers/storage|k3s)/.+)($|/)",
+            r"|(.+/)?kubelet/(pods|plugins)/.+|(.+/)?containerd/io\.containerd\..+|(.+/)?containers/storage/overlay.*/.+",
+            r"|run/(containerd|containers/storage|k3s)/.+|run/snapd/ns|var/lib/containerd/.+",
+            r"|var/lib/rancher/(k3s|rke2)/agent/.+|var/snap/docker/common/var-lib-docker/.+)($|/)",
         ),
         help: "Mount points to leave out.",
     },
@@ -169,7 +174,7 @@ impl Filesystem {
         let mut left_out = false;
         for row in mounts::visible(&text, &rootfs, |line| self.faults.push(Error::malformed(&path, line, "a mount"))) {
             let mount_point = String::from_utf8_lossy(&row.mount_point);
-            let fs_type = String::from_utf8_lossy(&row.fs_type);
+            let fs_type = String::from_utf8_lossy(row.fs_type);
             if !self.mount_points.keeps(&mount_point) || !self.types.keeps(&fs_type) {
                 continue;
             }
@@ -178,7 +183,7 @@ impl Filesystem {
                 break;
             }
             self.shown.push(Shown {
-                device: String::from_utf8_lossy(&row.device).into_owned(),
+                device: String::from_utf8_lossy(row.device).into_owned(),
                 mount_point: mount_point.into_owned(),
                 fs_type: fs_type.into_owned(),
                 major: row.number.0.to_string(),
@@ -205,6 +210,7 @@ fn put_size(size: &StatFs, of: Entity, out: &mut Batch) {
     out.put(&AVAIL, of, bytes(size.blocks_available));
     out.put(&FILES, of, size.files);
     out.put(&FILES_FREE, of, size.files_free);
+    out.put(&PURGEABLE, of, 0u64);
 }
 
 fn put_info(shown: &Shown, out: &mut Batch) {
@@ -246,6 +252,7 @@ node_filesystem_files{device="/dev/vda1",fstype="ext4",mountpoint="/"} 64
 node_filesystem_files_free{device="/dev/vda1",fstype="ext4",mountpoint="/"} 32
 node_filesystem_free_bytes{device="/dev/vda1",fstype="ext4",mountpoint="/"} 2048000
 node_filesystem_mount_info{device="/dev/vda1",major="254",minor="1",mountpoint="/"} 1
+node_filesystem_purgeable_bytes{device="/dev/vda1",fstype="ext4",mountpoint="/"} 0
 node_filesystem_readonly{device="/dev/vda1",fstype="ext4",mountpoint="/"} 0
 node_filesystem_size_bytes{device="/dev/vda1",fstype="ext4",mountpoint="/"} 4096000
 "#;
@@ -308,6 +315,12 @@ node_filesystem_readonly{device="c",device_error="no such file or directory",fst
             "/run/k3s/containerd/io.containerd.grpc.v1.cri/sandboxes/s/shm",
             "/var/lib/containerd/io.containerd.snapshotter.v1.x/1",
             "/var/lib/rancher/k3s/agent/containerd/x",
+            "/run/k0s/containerd/io.containerd.grpc.v1.cri/sandboxes/s/shm",
+            "/var/snap/microk8s/common/run/containerd/io.containerd.grpc.v1.cri/sandboxes/s/shm",
+            "/var/snap/docker/common/var-lib-docker/overlay2/x/merged",
+            "/home/a/.local/share/containers/storage/overlay/x/merged",
+            "/run/user/1000/containers/storage/overlay-containers/c/userdata/shm",
+            "/run/snapd/ns",
         ];
         let kept = [
             "/",
@@ -320,6 +333,8 @@ node_filesystem_readonly{device="c",device_error="no such file or directory",fst
             "/var/lib/containerd",
             "/var/lib/rancher/k3s",
             "/srv/kubelet",
+            "/srv/containers/storage/data",
+            "/srv/containerd",
         ];
         let all: Vec<_> = out.iter().chain(&kept).map(|path| (*path, "ext4")).collect();
         let tree = Tree::new(&[("proc/1/mountinfo", &table(&all))]);

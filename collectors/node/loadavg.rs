@@ -32,7 +32,7 @@ impl Collector for Loadavg {
 
 /// `0.21 0.37 0.39 1/719 19737`: the first three numbers.
 fn loads(text: &[u8]) -> Option<[f64; 3]> {
-    let mut words = parse::words(parse::lines(text).next()?).map(parse::float);
+    let mut words = parse::words(parse::lines_of_record(text).next()?).map(parse::float);
     Some([words.next()??, words.next()??, words.next()??])
 }
 

@@ -62,8 +62,8 @@ impl Collector for Mdadm {
                 Err(line) => out.fault(Error::malformed("/proc/mdstat", line, "an array")),
             }
         }
-        if let Some(names) = present(host.names(Root::Sys, "block"), out) {
-            names.iter().filter(|name| name.starts_with("md")).for_each(|name| attributes(name, host, out));
+        if let Some(names) = present(host.devices(Root::Sys, "block", |name| name.starts_with("md")), out) {
+            names.iter().for_each(|name| attributes(name, host, out));
         }
         Ok(())
     }

@@ -187,8 +187,15 @@ fn devices(all: &mut BTreeMap<String, Option<Device>>) -> impl Iterator<Item = (
 impl Netclass {
     /// Finds the interfaces that came and forgets those that went.
     fn list(&mut self, host: &mut Host) -> Result<(), Error> {
-        let names = host.names(Root::Sys, FOLDER)?;
-        self.devices.retain(|name, _| names.binary_search(name).is_ok());
+        let (mut names, mut known) = (Vec::new(), 0);
+        host.each_name(Root::Sys, FOLDER, |name| match self.devices.contains_key(name) {
+            true => known += 1,
+            false => names.push(name.to_owned()),
+        })?;
+        if known < self.devices.len() {
+            names = host.names(Root::Sys, FOLDER)?;
+            self.devices.retain(|name, _| names.binary_search(name).is_ok());
+        }
         let mut kept = self.devices.values().flatten().filter(|device| device.kept.is_some()).count();
         for name in names {
             if self.devices.contains_key(&name) {

@@ -1,80 +1,31 @@
 //! `/proc/net/dev`: what each network interface has sent and received.
 //!
 //! The file is read rather than rtnetlink because it takes no RTNL lock: a dump of links waits for every interface that
-//! is being made or removed, seconds on a busy Kubernetes node, and makes others wait. Counters that go backwards (a
-//! driver was reset) are shown as the kernel shows them.
+//! is being made or removed, seconds on a busy Kubernetes node, and makes others wait. What the file lacks or sums up is
+//! in `/sys/class/net/*/statistics/`, which takes no lock either, and is read when it can have changed. Counters that go
+//! backwards (a driver was reset) are shown as the kernel shows them.
+
+mod address;
+mod families;
+mod parts;
+mod rows;
+#[cfg(test)]
+mod tests;
 
 use crate::kit::{Error, Filter, Host, KeptFile, Opt, OptKind, Options, Root, parse};
-use crate::model::{Batch, Family, counter};
+use crate::model::{Batch, Family};
 use crate::{Collector, Group, Spec};
-use nohandler::{NOHANDLER, Nohandler};
-use std::collections::HashMap;
+use address::Addresses;
+use families::{COLUMNS, DETAILED, FAMILIES, LABELS, RX_NOHANDLER};
+use parts::GROUPS;
+use rows::{Row, Rows};
+use rustix::io::Errno;
+use std::time::Duration;
 
-mod nohandler;
-
-const DEVICE: &[&str; 1] = &["device"];
-/// How many names may be remembered beyond twice those of the last round.
-const SPARE_NAMES: usize = 256;
-
-static RX_BYTES: Family = counter("node_network_receive_bytes_total", "Bytes received, from /proc/net/dev.", DEVICE);
-static RX_PACKETS: Family =
-    counter("node_network_receive_packets_total", "Packets received, from /proc/net/dev.", DEVICE);
-static RX_ERRS: Family =
-    counter("node_network_receive_errs_total", "Packets received with an error, from /proc/net/dev.", DEVICE);
-static RX_DROP: Family = counter(
-    "node_network_receive_drop_total",
-    "Packets received and dropped, missed ones included, from /proc/net/dev.",
-    DEVICE,
-);
-static RX_FIFO: Family =
-    counter("node_network_receive_fifo_total", "Overruns of the receive queue, from /proc/net/dev.", DEVICE);
-static RX_FRAME: Family = counter(
-    "node_network_receive_frame_total",
-    "Packets received with a wrong length, frame or checksum, from /proc/net/dev.",
-    DEVICE,
-);
-static RX_COMPRESSED: Family =
-    counter("node_network_receive_compressed_total", "Compressed packets received, from /proc/net/dev.", DEVICE);
-static RX_MULTICAST: Family =
-    counter("node_network_receive_multicast_total", "Multicast packets received, from /proc/net/dev.", DEVICE);
-static TX_BYTES: Family = counter("node_network_transmit_bytes_total", "Bytes sent, from /proc/net/dev.", DEVICE);
-static TX_PACKETS: Family = counter("node_network_transmit_packets_total", "Packets sent, from /proc/net/dev.", DEVICE);
-static TX_ERRS: Family =
-    counter("node_network_transmit_errs_total", "Packets that could not be sent, from /proc/net/dev.", DEVICE);
-static TX_DROP: Family =
-    counter("node_network_transmit_drop_total", "Packets dropped on their way out, from /proc/net/dev.", DEVICE);
-static TX_FIFO: Family =
-    counter("node_network_transmit_fifo_total", "Underruns of the transmit queue, from /proc/net/dev.", DEVICE);
-static TX_COLLS: Family =
-    counter("node_network_transmit_colls_total", "Collisions while sending, from /proc/net/dev.", DEVICE);
-static TX_CARRIER: Family = counter(
-    "node_network_transmit_carrier_total",
-    "Packets lost to a missing carrier, an abort, a late collision or a silent heartbeat, from /proc/net/dev.",
-    DEVICE,
-);
-static TX_COMPRESSED: Family =
-    counter("node_network_transmit_compressed_total", "Compressed packets sent, from /proc/net/dev.", DEVICE);
-
-/// In the order of the file's columns, and the one that is no column.
-static FAMILIES: [&Family; 17] = [
-    &RX_BYTES,
-    &RX_PACKETS,
-    &RX_ERRS,
-    &RX_DROP,
-    &RX_FIFO,
-    &RX_FRAME,
-    &RX_COMPRESSED,
-    &RX_MULTICAST,
-    &TX_BYTES,
-    &TX_PACKETS,
-    &TX_ERRS,
-    &TX_DROP,
-    &TX_FIFO,
-    &TX_COLLS,
-    &TX_CARRIER,
-    &TX_COMPRESSED,
-    &NOHANDLER,
-];
+/// After which time what seldom changes is read anew.
+const SELDOM: Duration = Duration::from_secs(60);
+/// Of how many interfaces it is read in one round, besides new ones.
+const SELDOM_MAX: usize = 64;
 
 /// Its row in the table.
 pub static SPEC: Spec = Spec {
@@ -86,31 +37,115 @@ pub static SPEC: Spec = Spec {
             help: "Interfaces to report, all others are left out.",
         },
         Opt { name: "device-exclude", kind: OptKind::Regex, default: "", help: "Interfaces to leave out." },
+        Opt {
+            name: "address-info",
+            kind: OptKind::Flag,
+            default: "false",
+            help: "Report the addresses of each interface; they are asked for once a minute and when interfaces come or go.",
+        },
+        Opt {
+            name: "enable-detailed-metrics",
+            kind: OptKind::Flag,
+            default: "false",
+            help: "Report each cause of errors and drops by itself; this changes names.",
+        },
+        Opt {
+            name: "label-ifalias",
+            kind: OptKind::Flag,
+            default: "false",
+            help: "Add the interface's alias as the label ifalias.",
+        },
+        Opt {
+            name: "netlink",
+            kind: OptKind::Flag,
+            default: "true",
+            help: "Report what rtnetlink has too; without it, only what /proc/net/dev has (neither is asked over rtnetlink).",
+        },
     ],
-    ..Spec::new(Group::Node, "netdev", "Traffic of network interfaces from /proc/net/dev.", &FAMILIES, open)
+    ..Spec::new(Group::Node, "netdev", "Traffic of network interfaces from /proc/net/dev.", FAMILIES, open)
 };
 
 struct Netdev {
     file: KeptFile,
-    chosen: Option<Chosen>,
-    nohandler: Nohandler,
+    rows: Rows,
+    filter: Option<Filter>,
+    /// The families of the file's columns; `None` where a column is reported in parts.
+    columns: [Option<&'static Family>; 16],
+    extras: Extras,
+    addresses: Option<Addresses>,
+}
+
+/// What is reported besides the columns.
+#[derive(Clone, Copy)]
+struct Extras {
+    alias: bool,
+    nohandler: bool,
+    parts: bool,
 }
 
 fn open(_: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
     let is_given = |name| options.text(name).is_some();
-    let chosen = (is_given("device-include") || is_given("device-exclude"))
-        .then(|| Chosen::new(options.filter("device-include", "device-exclude")));
+    let (is_detailed, has_netlink) = (options.flag("enable-detailed-metrics"), options.flag("netlink"));
+    let columns = match (is_detailed, has_netlink) {
+        (false, _) => COLUMNS.map(Some),
+        (true, false) => families::DETAILED_COLUMNS.map(Some),
+        (true, true) => DETAILED,
+    };
     Ok(Some(Box::new(Netdev {
         file: KeptFile::new(Root::Net, "dev").lines(),
-        chosen,
-        nohandler: Nohandler::default(),
+        rows: Rows::default(),
+        filter: (is_given("device-include") || is_given("device-exclude"))
+            .then(|| options.filter("device-include", "device-exclude")),
+        columns,
+        extras: Extras {
+            alias: options.flag("label-ifalias"),
+            nohandler: has_netlink,
+            parts: is_detailed && has_netlink,
+        },
+        addresses: options.flag("address-info").then(Addresses::default),
     })))
 }
 
 impl Collector for Netdev {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
+        self.read(host, out)?;
+        let now = host.monotonic();
+        let mut seldom = SELDOM_MAX;
+        for row in self.rows.iter_mut().filter(|row| row.is_chosen) {
+            let is_new = row.checked.is_none();
+            if is_new || seldom > 0 && row.checked.is_some_and(|at| now >= at + SELDOM) {
+                seldom -= usize::from(!is_new);
+                row.checked = Some(now);
+                check(row, self.extras, host, out);
+            } else if row.nohandler.is_some_and(|count| count > 0) {
+                row.nohandler = nohandler(&row.name, host, out);
+            }
+            let of = out.entity(LABELS, [&row.name, &row.alias]);
+            for (family, figure) in self.columns.into_iter().zip(row.figures) {
+                if let Some(family) = family {
+                    out.put(family, of, figure);
+                }
+            }
+            if self.extras.parts {
+                for (group, last) in GROUPS.iter().zip(&mut row.parts) {
+                    group.put(&row.name, row.figures[group.column], last, of, host, out);
+                }
+            }
+            out.put_some(&RX_NOHANDLER, of, row.nohandler);
+        }
+        if let Some(addresses) = &mut self.addresses {
+            let filter = &self.filter;
+            addresses.put(self.rows.have_changed(), |name| filter.as_ref().is_none_or(|f| f.keeps(name)), host, out);
+        }
+        Ok(())
+    }
+}
+
+impl Netdev {
+    /// Takes in the file.
+    fn read(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         let text = host.read_kept(&mut self.file)?;
-        let mut seen = 0;
+        self.rows.begin();
         for (number, line) in (1..).zip(parse::lines(text)) {
             if is_heading(line) {
                 continue;
@@ -119,50 +154,38 @@ impl Collector for Netdev {
                 out.fault(Error::malformed("/proc/net/dev", number, "a name, a colon and sixteen numbers"));
                 continue;
             };
-            seen += 1;
-            let device = String::from_utf8_lossy(device);
-            if self.chosen.as_mut().is_some_and(|chosen| !chosen.has(&device)) {
-                continue;
-            }
-            let of = out.entity(DEVICE, [&device]);
-            for (family, figure) in FAMILIES.into_iter().zip(figures) {
-                out.put(family, of, figure);
-            }
-            self.nohandler.see(&device, of);
+            let filter = &self.filter;
+            let is_chosen = |name: &str| filter.as_ref().is_none_or(|filter| filter.keeps(name));
+            self.rows.next(device, is_chosen).figures = figures;
         }
-        if let Some(chosen) = &mut self.chosen {
-            chosen.settle(seen);
-        }
-        self.nohandler.put(host, out);
+        self.rows.end();
         Ok(())
     }
 }
 
-/// What the filter said of each name, so that a thousand interfaces do not cost a thousand searches every round.
-struct Chosen {
-    filter: Filter,
-    known: HashMap<String, bool>,
+/// Reads what seldom changes.
+fn check(row: &mut Row, extras: Extras, host: &mut Host, out: &mut Batch) {
+    if extras.nohandler {
+        row.nohandler = nohandler(&row.name, host, out);
+    }
+    if extras.alias {
+        let alias = host.text(Root::Sys, format_args!("class/net/{}/ifalias", row.name));
+        row.alias = attribute(alias, out).unwrap_or_default();
+    }
 }
 
-impl Chosen {
-    fn new(filter: Filter) -> Self {
-        Self { filter, known: HashMap::new() }
-    }
+/// Packets that came to an idle port of a bond or team: of other interfaces the count stays 0, so it is read each round
+/// only where it is not.
+fn nohandler(device: &str, host: &mut Host, out: &mut Batch) -> Option<u64> {
+    attribute(host.number(Root::Sys, format_args!("class/net/{device}/statistics/rx_nohandler")), out)
+}
 
-    fn has(&mut self, name: &str) -> bool {
-        if let Some(&known) = self.known.get(name) {
-            return known;
-        }
-        let keeps = self.filter.keeps(name);
-        self.known.insert(name.to_owned(), keeps);
-        keeps
-    }
-
-    /// Interfaces of containers come and go, each under a new name: forgets all when most of them are gone.
-    fn settle(&mut self, seen: usize) {
-        if self.known.len() > 2 * seen + SPARE_NAMES {
-            self.known = HashMap::new();
-        }
+/// An attribute that is there, or a fault. Older kernels lack some; EINVAL says that the interface is being removed.
+fn attribute<T>(result: Result<T, Error>, out: &mut Batch) -> Option<T> {
+    match result {
+        Err(error) if error.is_absent() || matches!(error, Error::Gone { .. }) => None,
+        Err(Error::Io { errno: Errno::INVAL, .. }) => None,
+        result => out.ok(result),
     }
 }
 
@@ -187,109 +210,4 @@ fn counters(line: &[u8]) -> Option<(&[u8], [u64; 16])> {
         *figure = words.next()??;
     }
     Some((name, figures))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kit::testing::Tree;
-    use proptest::prelude::*;
-
-    const HEAD: &str = "Inter-|   Receive                                                |  Transmit\n face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n";
-
-    fn tree(lines: &str) -> Tree {
-        Tree::new(&[("proc/net/dev", &format!("{HEAD}{lines}"))])
-    }
-
-    fn bytes(round: &str) -> Vec<&str> {
-        round.lines().filter(|line| line.contains("receive_bytes") || line.starts_with('!')).collect()
-    }
-
-    #[test]
-    fn sixteen_counters() {
-        let expected = "\
-node_network_receive_bytes_total{device=\"eth0\"} 1
-node_network_receive_compressed_total{device=\"eth0\"} 7
-node_network_receive_drop_total{device=\"eth0\"} 4
-node_network_receive_errs_total{device=\"eth0\"} 3
-node_network_receive_fifo_total{device=\"eth0\"} 5
-node_network_receive_frame_total{device=\"eth0\"} 6
-node_network_receive_multicast_total{device=\"eth0\"} 8
-node_network_receive_packets_total{device=\"eth0\"} 2
-node_network_transmit_bytes_total{device=\"eth0\"} 9
-node_network_transmit_carrier_total{device=\"eth0\"} 15
-node_network_transmit_colls_total{device=\"eth0\"} 14
-node_network_transmit_compressed_total{device=\"eth0\"} 16
-node_network_transmit_drop_total{device=\"eth0\"} 12
-node_network_transmit_errs_total{device=\"eth0\"} 11
-node_network_transmit_fifo_total{device=\"eth0\"} 13
-node_network_transmit_packets_total{device=\"eth0\"} 10
-";
-        tree("  eth0:    1    2 3 4 5 6 7 8  9 10 11 12 13 14 15 16\n").check(&SPEC, &[], expected);
-    }
-
-    #[test]
-    fn names_are_whatever_stands_before_the_last_colon() {
-        let text = "\
-eth0:1:5 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
-  a b: 6 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
-    ü: 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
-";
-        let round = tree(text).open(&SPEC, &[]).round();
-        let expected = [
-            "node_network_receive_bytes_total{device=\"eth0:1\"} 5",
-            "node_network_receive_bytes_total{device=\"a b\"} 6",
-            "node_network_receive_bytes_total{device=\"ü\"} 18446744073709552000",
-        ];
-        assert_eq!(bytes(&round), expected);
-    }
-
-    #[test]
-    fn a_bad_line_costs_only_itself() {
-        let text = "\
-  lo: 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0
-    : 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
-eth0 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
-eth1: 7 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
-eth2: 7 0 0 0 0 0 0 0 0 0 0 0 0 0 0 1";
-        let round = tree(text).open(&SPEC, &[]).round();
-        let expected =
-            ["node_network_receive_bytes_total{device=\"eth1\"} 7", "! malformed", "! malformed", "! malformed"];
-        assert_eq!(bytes(&round), expected);
-    }
-
-    #[test]
-    fn devices_are_chosen_and_the_choice_holds_for_later_rounds() {
-        let line = |name: &str| format!("{name}: 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n");
-        let tree = tree(&(line("lo") + &line("eth0") + &line("veth1")));
-        let eth0 = ["node_network_receive_bytes_total{device=\"eth0\"} 1"];
-        let mut opened = tree.open(&SPEC, &[("device-exclude", "^(lo|veth.*)$")]);
-        assert_eq!(bytes(&opened.round()), eth0);
-        assert_eq!(bytes(&opened.round()), eth0);
-        assert_eq!(bytes(&tree.open(&SPEC, &[("device-include", "^eth")]).round()), eth0);
-    }
-
-    #[test]
-    fn names_that_are_gone_are_forgotten() {
-        let mut chosen = Chosen::new(Filter::default());
-        (0..SPARE_NAMES + 3).for_each(|n| assert!(chosen.has(&n.to_string())));
-        chosen.settle(2);
-        assert_eq!(chosen.known.len(), SPARE_NAMES + 3);
-        chosen.settle(1);
-        assert_eq!(chosen.known.len(), 0);
-    }
-
-    #[test]
-    fn without_the_file_the_round_fails() {
-        Tree::new(&[]).check(&SPEC, &[], "! absent\n");
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_make_it_panic(line: Vec<u8>, name in "[^\n]{0,20}") {
-            is_heading(&line);
-            counters(&line);
-            counters(format!("{name}: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16").as_bytes());
-        }
-    }
 }

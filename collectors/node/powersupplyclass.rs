@@ -233,7 +233,7 @@ fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>
 
 impl Collector for Powersupplyclass {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
-        for supply in host.names(Root::Sys, FOLDER)? {
+        for supply in host.devices(Root::Sys, FOLDER, |_| true)? {
             if self.supplies.keeps(&supply) {
                 let of = out.entity(&["power_supply"], [&supply]);
                 attribute::put(&ATTRIBUTES, &format!("{FOLDER}/{supply}"), of, host, out);

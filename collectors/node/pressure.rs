@@ -89,7 +89,7 @@ fn is_not_offered(error: &Error) -> bool {
 
 /// `some avg10=5.90 avg60=2.46 avg300=0.79 total=8454464`: the total of the line that begins with `share`, in µs.
 fn total(text: &[u8], share: &[u8]) -> Option<i64> {
-    let line = parse::lines(text).find(|line| parse::words(line).next() == Some(share))?;
+    let line = parse::lines_of_record(text).find(|line| parse::words(line).next() == Some(share))?;
     let total = parse::words(line).find_map(|word| word.strip_prefix(b"total="))?;
     parse::number(total)?.try_into().ok()
 }
@@ -112,7 +112,7 @@ mod tests {
             ("proc/pressure/cpu", BOTH),
             ("proc/pressure/io", BOTH),
             ("proc/pressure/memory", "some total=2\nfull total=1\n"),
-            ("proc/pressure/irq", "full avg10=0.00 avg60=0.00 avg300=0.00 total=3\n"),
+            ("proc/pressure/irq", "full avg10=0.00 avg60=0.00 avg300=0.00 total=3"),
         ]);
         let irq = "node_pressure_irq_stalled_seconds_total 0.000003\n";
         let memory = "node_pressure_memory_stalled_seconds_total 0.000001\n\
@@ -141,7 +141,7 @@ mod tests {
         let tree = Tree::new(&[
             ("proc/pressure/io", BOTH),
             ("proc/pressure/memory", "some total=x\nfull avg10=0.00\n"),
-            ("proc/pressure/irq", "full total=3"),
+            ("proc/pressure/irq", "full avg10=0.00"),
             ("calls/errno", "proc/pressure/cpu EIO\n"),
         ]);
         tree.check(&SPEC, &[], &format!("{IO}! io\n{}", "! malformed\n".repeat(3)));

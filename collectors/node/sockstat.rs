@@ -53,7 +53,7 @@ fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Erro
         let name = path.trim_start_matches("/proc/net/");
         (KeptFile::new(Root::Net, name).whole(), path, Vec::new())
     });
-    let page_size = i64::try_from(rustix::param::page_size()).unwrap_or(4096);
+    let page_size = i64::try_from(host.page_size()).unwrap_or(4096);
     Ok(Some(Box::new(Sockstat { files, page_size })))
 }
 
@@ -151,8 +151,8 @@ mod tests {
                       RAW: inuse 6\nFRAG: inuse 0 memory 8192\n";
     const V6: &str = "TCP6: inuse 7\nFRAG6: inuse 0 memory 0\n";
 
-    fn page(four: &str) -> String {
-        let size = rustix::param::page_size();
+    fn page(tree: &Tree, four: &str) -> String {
+        let size = tree.host().page_size();
         four.replace("2p", &(2 * size).to_string()).replace("-1p", &format!("-{size}"))
     }
 
@@ -160,6 +160,7 @@ mod tests {
     fn sockets_of_both_versions() {
         let tree = Tree::new(&[("proc/net/sockstat", V4), ("proc/net/sockstat6", V6)]);
         let expected = page(
+            &tree,
             "node_sockstat_FRAG6_inuse 0\nnode_sockstat_FRAG6_memory 0\nnode_sockstat_FRAG_inuse 0\n\
              node_sockstat_FRAG_memory 8192\nnode_sockstat_RAW_inuse 6\nnode_sockstat_TCP6_inuse 7\n\
              node_sockstat_TCP_alloc 17\nnode_sockstat_TCP_inuse 4\nnode_sockstat_TCP_mem 2\n\

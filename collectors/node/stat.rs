@@ -50,7 +50,7 @@ impl Collector for Stat {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         let text = host.read_kept(&mut self.file)?;
         let machine = out.machine();
-        for (line, number) in parse::lines(text).zip(1..) {
+        for (line, number) in parse::lines_of_record(text).zip(1..) {
             if let Some((family, count)) = figure(line) {
                 match count {
                     Some(count) => out.put(family, machine, count),
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_bad_line_costs_only_itself() {
-        let tree = Tree::new(&[("proc/stat", "intr\nctxt -1\nprocesses 70\nprocs_running 1")]);
+        let tree = Tree::new(&[("proc/stat", "intr\nctxt -1\nprocesses 70")]);
         tree.check(&SPEC, &[], "node_forks_total 70\n! malformed\n! malformed\n");
         Tree::new(&[("proc/stat", "else 1\n")]).check(&SPEC, &[], "! malformed\n");
         Tree::new(&[]).check(&SPEC, &[], "! absent\n");

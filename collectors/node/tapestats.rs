@@ -51,8 +51,8 @@ fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>
 
 impl Collector for Tapestats {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
-        for device in host.names(Root::Sys, FOLDER)? {
-            if is_drive(&device) && self.drives.keeps(&device) {
+        for device in host.devices(Root::Sys, FOLDER, is_drive)? {
+            if self.drives.keeps(&device) {
                 let of = out.entity(DEVICE, [&device]);
                 attribute::put(&STATS, &format!("{FOLDER}/{device}/stats"), of, host, out);
             }

@@ -37,7 +37,7 @@ fn open(_: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Error> 
 
 impl Collector for ThermalZone {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
-        let names = match host.names(Root::Sys, FOLDER) {
+        let names = match host.devices(Root::Sys, FOLDER, |_| true) {
             Err(error) if error.is_absent() => return Ok(()),
             names => names?,
         };

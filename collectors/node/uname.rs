@@ -22,17 +22,18 @@ fn open(_: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Error> 
 
 impl Collector for Uname {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
-        let uname = host.uname();
-        // The kernel always has a name; a recorded machine whose answer was not recorded has none.
-        if uname.sysname.is_empty() {
-            return Err(Error::Absent { path: "uname(2)".to_owned() });
-        }
-        let of = out.entity(
-            &["domainname", "machine", "nodename", "release", "sysname", "version"],
-            [&uname.domainname, &uname.machine, &uname.nodename, &uname.release, &uname.sysname, &uname.version],
-        );
-        out.put(&INFO, of, 1u64);
-        Ok(())
+        host.uname(|uname| {
+            // The kernel always has a name; a recorded machine whose answer was not recorded has none.
+            if uname.sysname.is_empty() {
+                return Err(Error::Absent { path: "uname(2)".to_owned() });
+            }
+            let of = out.entity(
+                &["domainname", "machine", "nodename", "release", "sysname", "version"],
+                [&uname.domainname, &uname.machine, &uname.nodename, &uname.release, &uname.sysname, &uname.version],
+            );
+            out.put(&INFO, of, 1u64);
+            Ok(())
+        })
     }
 }
 

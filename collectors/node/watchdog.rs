@@ -45,7 +45,7 @@ fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Erro
 
 impl Collector for Watchdog {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
-        for name in host.names(Root::Sys, FOLDER)? {
+        for name in host.devices(Root::Sys, FOLDER, |_| true)? {
             let of = out.entity(&["name"], [&name]);
             attribute::put(&ATTRIBUTES, &format!("{FOLDER}/{name}"), of, host, out);
             let words = WORDS.map(|file| {

@@ -320,11 +320,10 @@ fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Erro
 
 impl Collector for Xfs {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
-        let names = host.names(Root::Sys, FOLDER)?;
         // Beside the filesystems there are `stats`, of all of them, and `debug`.
-        let devices = || names.iter().filter(|name| *name != "stats" && *name != "debug");
-        if !devices().eq(self.0.iter().map(|filesystem| &filesystem.device)) {
-            self.0 = devices().map(|device| Filesystem::new(device)).collect();
+        let devices = host.devices(Root::Sys, FOLDER, |name| name != "stats" && name != "debug")?;
+        if !devices.iter().eq(self.0.iter().map(|filesystem| &filesystem.device)) {
+            self.0 = devices.iter().map(|device| Filesystem::new(device)).collect();
         }
         for Filesystem { device, file } in &mut self.0 {
             let text = match host.read_kept(file) {
@@ -406,6 +405,7 @@ mod tests {
         let mut opened = tree.open(&SPEC, &[]);
         assert_eq!(opened.round(), "");
         tree.write("sys/fs/xfs/sda1/stats/stats", "rw 1 2\n");
+        opened.advance(std::time::Duration::from_secs(10));
         assert!(opened.round().contains("sda1"));
         tree.remove("sys/fs/xfs/sda1");
         assert_eq!(opened.round(), "");

@@ -61,7 +61,8 @@ impl Report {
             *totals.entry(state).or_default() += 1;
             self.is_well &= matches!(state, "ok" | "absent");
             let _ = write!(self.text, "{:width$}  {state:9}  {:>6}", finding.spec.name, finding.series);
-            if let ("absent", Some(needs)) = (state, needs::of(finding.spec.name)) {
+            let has_nothing = finding.series == 0 && matches!(state, "ok" | "absent");
+            if let Some(needs) = needs::of(finding.spec.name).filter(|_| has_nothing) {
                 let _ = write!(self.text, "  needs {needs}");
             }
             self.text.push('\n');

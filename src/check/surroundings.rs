@@ -80,12 +80,13 @@ fn own_mounts(host: &mut Host) -> Option<String> {
     })
 }
 
-/// What netlink tells is of the network that this process is in.
+/// What netlink tells is of the network that this process is in, and so is what `/proc/net` tells.
 fn own_network(host: &mut Host) -> Option<String> {
-    let theirs = devices(host.read(Root::Net, "dev").ok()?);
-    let own = devices(host.read_regular("/proc/self/net/dev", usize::MAX).ok()?.0);
+    let theirs = devices(host.read(Root::Proc, "1/net/dev").ok()?);
+    let own = devices(host.read(Root::Itself, "net/dev").ok()?);
     (theirs != own).then(|| {
-        "network: a container's; what is asked by netlink is not the machine's: share it (hostNetwork: true, --net=host)"
+        "network: a container's, not the machine's, at least for what is asked by netlink; share it (hostNetwork: true, \
+         --net=host)"
             .to_owned()
     })
 }

@@ -279,7 +279,6 @@ pub(super) static WITHOUT_EFFECT: &[Foreign] = &[
     valued("runtime.gomaxprocs", "there is no Go runtime here; limit the CPU time by the unit or the container"),
     switch("collector.arp.netlink", "wholenode chooses the source itself"),
     switch("collector.netclass.netlink", "wholenode chooses the source itself"),
-    switch("collector.netdev.netlink", "wholenode chooses the source itself"),
     switch("collector.netclass_rtnl.with-stats", "the collector netdev counts what every device carries"),
     valued("collector.filesystem.stat-workers", "a stuck mount holds up no other here"),
     valued("collector.filesystem.mount-timeout", "a stuck mount holds up no other here"),

@@ -227,7 +227,7 @@ fn a_switch_may_go_by_another_name() {
 fn what_only_tunes_node_exporter_is_taken_with_a_warning() {
     let warnings = |flag: &str| config(&[flag], &[]).unwrap().warnings.join("\n");
     assert!(warnings("--runtime.gomaxprocs=2").starts_with("--runtime.gomaxprocs has no effect: there is no Go"));
-    assert!(warnings("--no-collector.netdev.netlink").starts_with("--no-collector.netdev.netlink has no effect"));
+    assert!(warnings("--no-collector.netclass.netlink").starts_with("--no-collector.netclass.netlink has no effect"));
     assert!(warnings("--collector.netclass_rtnl.with-stats").contains("has no effect"));
     assert!(warnings("--collector.filesystem.stat-workers=8").contains("has no effect"));
     assert!(refused(&["--collector.netdev.address-info"], &[]).contains("collector netdev has no option address-info"));

@@ -205,10 +205,10 @@ impl Own {
             let of = out.entity(&["cause"], [cause]);
             out.put(&ERRORS, of, errors);
         }
-        process::put(&mut lock(&self.itself), out);
         let machine_itself = out.machine();
         out.put(&HANDLES, machine_itself, machine.handles() as u64);
         out.put(&STUCK, machine_itself, machine.child.stuck() as u64);
+        process::put(&mut lock(&self.itself), out);
         if let Some(extra) = self.extra.get() {
             extra(out);
         }

@@ -15,7 +15,7 @@ const CHANGING: &[&str] =
 const LEFT_OUT: &[&str] = &["wholenode_build_info", "node_exporter_build_info", "process_"];
 
 /// What the program prints.
-fn output(arguments: &[String]) -> String {
+pub(crate) fn output(arguments: &[String]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_wholenode")).args(arguments).env_clear().output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {}\n{told}", output.status);
@@ -37,7 +37,24 @@ fn page_of(machine: &str) -> String {
     let mut arguments = vec!["once".to_owned()];
     arguments.extend(roots.map(|(flag, folder)| format!("--path.{flag}={tree}/{folder}")));
     arguments.push(format!("--collector.textfile.directory={tree}/textfile"));
+    arguments.extend(collectors().iter().map(|name| format!("--collector.{name}")));
     lasting(&output(&arguments))
+}
+
+/// The names of all collectors, as the reference of the options has them: those that are off by default are shown too.
+pub(crate) fn collectors() -> Vec<String> {
+    let reference = output(&["options".to_owned()]);
+    reference.lines().filter_map(|line| line.strip_prefix("### ")).map(str::to_owned).collect()
+}
+
+/// The machines' names.
+pub(crate) fn machines() -> Vec<String> {
+    let entries = std::fs::read_dir(format!("{HOME}/tests/machines")).unwrap().map(Result::unwrap);
+    let folders = entries.filter(|entry| entry.file_type().unwrap().is_dir());
+    let mut machines: Vec<String> = folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    machines.sort();
+    assert!(!machines.is_empty());
+    machines
 }
 
 /// The page without what differs from run to run and from checkout to checkout.
@@ -103,15 +120,7 @@ fn difference(old: &str, new: &str) -> String {
 
 #[test]
 fn every_machine_has_the_page_that_it_had() {
-    let mut machines: Vec<String> = std::fs::read_dir(format!("{HOME}/tests/machines"))
-        .unwrap()
-        .map(Result::unwrap)
-        .filter(|entry| entry.file_type().unwrap().is_dir())
-        .map(|entry| entry.file_name().into_string().unwrap())
-        .collect();
-    machines.sort();
-    assert!(!machines.is_empty());
-    for machine in machines {
+    for machine in machines() {
         compare(&format!("{machine}.prom"), &page_of(&machine));
     }
 }

@@ -10,6 +10,8 @@ mod fuse;
 mod golden;
 mod grammar;
 mod linked;
+mod oracle;
+mod peer;
 mod scrape;
 mod stuck;
 mod tidy;

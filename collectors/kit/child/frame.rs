@@ -5,11 +5,11 @@ use rustix::io::Errno;
 use std::time::Duration;
 
 /// The longest path that the kernel takes, its end not counted.
-pub(super) const PATH_MAX: usize = 4095;
+pub(in crate::kit) const PATH_MAX: usize = 4095;
 /// How many bytes an answer takes.
-pub(super) const ANSWER: usize = 8 + 8 + 4 + 7 * 8;
+pub(in crate::kit) const ANSWER: usize = 8 + 8 + 4 + 7 * 8;
 /// Whether a request can carry this path: what it can't carry, the kernel would refuse with the same words.
-pub(super) fn check(path: &[u8]) -> Result<(), Errno> {
+pub(in crate::kit) fn check(path: &[u8]) -> Result<(), Errno> {
     match path.len() {
         0 => Err(Errno::NOENT),
         1..=PATH_MAX => Ok(()),
@@ -18,7 +18,7 @@ pub(super) fn check(path: &[u8]) -> Result<(), Errno> {
 }
 
 /// Appends a request. An empty path is a mark: it is answered as soon as all requests before it are being worked on.
-pub(super) fn request(to: &mut Vec<u8>, number: u64, path: &[u8]) {
+pub(in crate::kit) fn request(to: &mut Vec<u8>, number: u64, path: &[u8]) {
     let path = &path[..path.len().min(PATH_MAX)];
     to.extend_from_slice(&number.to_le_bytes());
     to.extend_from_slice(&(path.len() as u16).to_le_bytes());
@@ -26,7 +26,7 @@ pub(super) fn request(to: &mut Vec<u8>, number: u64, path: &[u8]) {
 }
 
 /// Reads the requests of a packet.
-pub(super) fn requests(packet: &[u8]) -> impl Iterator<Item = (u64, Vec<u8>)> {
+pub(in crate::kit) fn requests(packet: &[u8]) -> impl Iterator<Item = (u64, Vec<u8>)> {
     let mut rest = packet;
     std::iter::from_fn(move || {
         let ([number @ .., low, high], tail) = rest.split_first_chunk::<10>()?;
@@ -37,7 +37,7 @@ pub(super) fn requests(packet: &[u8]) -> impl Iterator<Item = (u64, Vec<u8>)> {
 }
 
 /// Appends an answer: what the call returned, at which time of the monotonic clock.
-pub(super) fn answer(to: &mut Vec<u8>, number: u64, result: Result<StatFs, Errno>, at: Duration) {
+pub(in crate::kit) fn answer(to: &mut Vec<u8>, number: u64, result: Result<StatFs, Errno>, at: Duration) {
     let (code, size) = match result {
         Ok(size) => (0, size),
         Err(errno) => (errno.raw_os_error() as u32, StatFs::default()),
@@ -52,7 +52,7 @@ pub(super) fn answer(to: &mut Vec<u8>, number: u64, result: Result<StatFs, Errno
 }
 
 /// Reads an answer.
-pub(super) fn read_answer(frame: &[u8; ANSWER]) -> (u64, Result<StatFs, Errno>, Duration) {
+pub(in crate::kit) fn read_answer(frame: &[u8; ANSWER]) -> (u64, Result<StatFs, Errno>, Duration) {
     let eight = |at: usize| frame.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes);
     let code = frame.get(16..20).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes);
     let result = match code {

@@ -28,6 +28,8 @@ const NOOP: u16 = 1;
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 const OVERRUN: u16 = 4;
+/// The largest number that the kernel has for an error.
+const ERRNO_MAX: i32 = 4095;
 
 /// What a socket is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +147,8 @@ pub(super) fn take_in(
             ERROR | DONE => {
                 // Behind the end of a dump, old kernels give no result.
                 return match array_at(message.body, 0).map(i32::from_ne_bytes) {
-                    Some(errno @ ..0) => Err(Errno::from_raw_os_error(errno.saturating_neg())),
+                    // A number outside of what the kernel uses is no reason to fall over.
+                    Some(errno @ ..0) => Err(Errno::from_raw_os_error(errno.saturating_neg().min(ERRNO_MAX))),
                     _ => Ok(true),
                 };
             }

@@ -15,8 +15,9 @@ pub(super) struct Row<'a> {
     pub(super) number: (u32, u32),
     /// Where it is mounted.
     pub(super) mount_point: Cow<'a, [u8]>,
-    pub(super) fs_type: Cow<'a, [u8]>,
-    pub(super) device: Cow<'a, [u8]>,
+    pub(super) fs_type: &'a [u8],
+    /// As the line has it: a blank is `\040`.
+    pub(super) device: &'a [u8],
     /// Whether the mount is read-only, or the filesystem (which turns so by itself after errors).
     pub(super) readonly: bool,
     /// Whether asking it can't take long.
@@ -98,9 +99,12 @@ fn row(line: &[u8]) -> Option<Row<'_>> {
     let mount_point = decode(fields.nth(1)?);
     let options = fields.next()?;
     fields.find(|field| *field == b"-")?;
-    let (fs_type, device, own) = (decode(fields.next()?), decode(fields.next()?), fields.next()?);
-    let readonly = [options, own].iter().any(|list| list.split(|byte| *byte == b',').any(|word| word == b"ro"));
-    let never_sleeps = never_sleeps(&fs_type, own);
+    // Blanks in a source stay codes: node_exporter's label has them so, and it is the name of the share.
+    let (fs_type, device, own) = (fields.next()?, fields.next()?, fields.next()?);
+    let readonly = [options, own].iter().any(|list| list.split(|byte| *byte == b',').any(|word| word == b"ro"))
+        // What an ext4 says of itself since Linux 6.15, after an error.
+        || own.split(|byte| *byte == b',').any(|word| word == b"emergency_ro");
+    let never_sleeps = never_sleeps(fs_type, own);
     let row = Row { id, parent, number, mount_point, fs_type, device, readonly, never_sleeps };
     row.mount_point.starts_with(b"/").then_some(row)
 }
@@ -139,15 +143,16 @@ mod tests {
             parent: 35,
             number: (98, 7),
             mount_point: b"/mnt/a b"[..].into(),
-            fs_type: b"fuse.x"[..].into(),
-            device: b"a\\\tb"[..].into(),
+            fs_type: b"fuse.x",
+            device: b"a\\134\\011b",
             readonly: false,
             never_sleeps: false,
         };
         assert_eq!(row(line), Some(expected));
         let bare = row(b"1 2 0:1 / / rw - tmpfs  ro").unwrap();
-        assert_eq!((&*bare.device, bare.readonly), (&b""[..], true));
+        assert_eq!((bare.device, bare.readonly), (&b""[..], true));
         assert!(row(b"1 2 0:1 / / nodev,ro - tmpfs x rw").unwrap().readonly);
+        assert!(row(b"1 2 0:1 / / rw - ext4 x rw,emergency_ro").unwrap().readonly);
         assert!(!row(b"1 2 0:1 / / rw,errors=ro,rom - tmpfs x rw").unwrap().readonly);
         for bad in [
             "",

@@ -19,7 +19,7 @@ pub(super) struct Chip {
 /// All chips, each with a label of its own.
 pub(super) fn find(host: &mut Host, out: &mut Batch) -> Result<Vec<Chip>, Error> {
     let mut chips = Vec::new();
-    for node in host.names(Root::Sys, FOLDER)? {
+    for node in host.devices(Root::Sys, FOLDER, |_| true)? {
         let name = match host.text(Root::Sys, format_args!("{FOLDER}/{node}/name")) {
             Ok(name) => Some(clean(&name)).filter(|name| !name.is_empty()),
             Err(error) if error.is_absent() => None,

@@ -39,6 +39,9 @@ impl Source {
     }
 }
 
+/// Folders that fuzzers fill.
+const BUILT: &[&str] = &["fuzz/artifacts", "fuzz/corpus", "fuzz/target"];
+
 /// Every file that belongs to the house, from the repository's root, sorted; what was built and git's own are left out.
 pub(super) fn files() -> Vec<String> {
     fn walk(root: &Path, below: &str, found: &mut Vec<String>) {
@@ -46,7 +49,8 @@ pub(super) fn files() -> Vec<String> {
             let name = entry.file_name().into_string().unwrap();
             let path = if below.is_empty() { name.clone() } else { format!("{below}/{name}") };
             let kind = entry.file_type().unwrap();
-            if kind.is_dir() && name != ".git" && !(below.is_empty() && name.starts_with("target")) {
+            let is_built = below.is_empty() && name.starts_with("target") || BUILT.contains(&path.as_str());
+            if kind.is_dir() && name != ".git" && !is_built {
                 walk(root, &path, found);
             } else if kind.is_file() && name != ".git" {
                 found.push(path);
@@ -74,7 +78,7 @@ pub(super) fn sources() -> Vec<Source> {
             Source { daemon: code.clone(), path, text, code }
         })
         .collect();
-    let mut for_tests: Vec<String> = vec!["tests".to_owned(), "benches".to_owned()];
+    let mut for_tests: Vec<String> = ["benches", "fuzz", "tests"].map(str::to_owned).to_vec();
     for source in &mut sources {
         let home = source.path.strip_suffix(".rs").unwrap_or_default();
         let home = ["/mod", "/lib", "/main"].iter().find_map(|end| home.strip_suffix(end)).unwrap_or(home);
