@@ -288,7 +288,7 @@ impl Bus {
                 Ok((length, _)) => {
                     self.filled += length;
                     self.received += length;
-                    return if self.received > RECEIVED_MAX { Err(Errno::FBIG) } else { Ok(()) };
+                    return if self.received > RECEIVED_MAX { Err(Errno::NOBUFS) } else { Ok(()) };
                 }
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 Err(errno) => return Err(errno),
@@ -320,6 +320,7 @@ impl Bus {
             Errno::TIMEDOUT => Error::Stuck { path },
             Errno::BADMSG => Error::Malformed { path, line: 0, expected: "D-Bus" },
             Errno::FBIG => Error::TooLarge { path, limit: wire::MESSAGE_MAX },
+            Errno::NOBUFS => Error::TooLarge { path, limit: RECEIVED_MAX },
             Errno::PIPE | Errno::CONNRESET => Error::Gone { path },
             errno => Error::from_errno(&path, errno),
         }

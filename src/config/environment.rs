@@ -6,6 +6,20 @@ use collectors::kit::OptKind;
 use std::collections::HashMap;
 use std::ffi::OsString;
 
+/// Where the system bus is, by the specification of D-Bus: the one variable that is not of our own.
+const SYSTEM_BUS: &str = "DBUS_SYSTEM_BUS_ADDRESS";
+
+/// Whether we read this variable.
+pub(super) fn is_ours(name: &OsString) -> bool {
+    name == SYSTEM_BUS || name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
+}
+
+/// The address of the system bus.
+pub(super) fn system_bus(environment: &[(OsString, OsString)]) -> Option<String> {
+    let (_, address) = environment.iter().find(|(name, address)| name == SYSTEM_BUS && !address.is_empty())?;
+    Some(address.to_string_lossy().into_owned())
+}
+
 /// The values that the environment gives, and a warning about variables that belong to no setting.
 ///
 /// Those are no error: Kubernetes gives every pod variables named after its services, such as `WHOLENODE_PORT`.
@@ -29,4 +43,22 @@ pub(super) fn read(keys: &[Key], environment: &[(OsString, OsString)]) -> Result
     unknown.sort_unstable();
     let warning = format!("environment variables that belong to no setting: {}", unknown.join(", "));
     Ok((layer, (!unknown.is_empty()).then_some(warning)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Command, Written};
+
+    #[test]
+    fn where_the_system_bus_is_stands_in_the_variable_of_d_bus() {
+        let of = |address: &str| {
+            let environment = [("DBUS_SYSTEM_BUS_ADDRESS", address), ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/y")];
+            let environment = environment.map(|(name, value)| (name.into(), value.into()));
+            match Written::new([], environment).load() {
+                Ok(Command::Serve(config)) if config.warnings.is_empty() => config.roots.system_bus,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!((of("unix:path=/x"), of("")), (Some("unix:path=/x".to_owned()), None));
+    }
 }
