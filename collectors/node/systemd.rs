@@ -8,6 +8,8 @@ use crate::kit::{Error, Filter, Host, Opt, OptKind, Options};
 use crate::model::{self, Batch, Family, counter, gauge};
 use crate::{Collector, Group, Pace, Spec};
 use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 const SERVICE: &str = "org.freedesktop.systemd1";
@@ -127,9 +129,9 @@ struct Systemd {
 }
 
 /// What is remembered of a name.
-#[derive(Default)]
 struct Known {
-    is_chosen: bool,
+    /// Its object, if the unit is chosen.
+    path: Option<Arc<str>>,
     /// The unit's type, and when it was asked for.
     kind: Option<(Duration, String)>,
 }
@@ -140,7 +142,13 @@ struct Unit<'a> {
     name: &'a str,
     is_loaded: bool,
     state: &'a str,
-    path: &'a str,
+}
+
+/// A unit that is reported.
+struct Chosen<'a> {
+    name: &'a str,
+    state: &'a str,
+    path: Arc<str>,
 }
 
 fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
@@ -165,7 +173,8 @@ impl Collector for Systemd {
         let all = list.body().and_then(units).ok_or_else(|| Error::malformed("ListUnits", 0, "rows of units"))?;
         manager(&mut bus, out)?;
         put_summary(&all, out);
-        let chosen: Vec<Unit<'_>> = all.iter().filter(|unit| unit.is_loaded && self.has(unit.name)).copied().collect();
+        let loaded = all.iter().filter(|unit| unit.is_loaded);
+        let chosen: Vec<Chosen<'_>> = loaded.filter_map(|unit| self.choose(unit)).collect();
         self.ask_types(&mut bus, &chosen, host.monotonic(), out)?;
         for unit in &chosen {
             let kind = self.known.get(unit.name).and_then(|known| known.kind.as_ref()).map_or("", |(_, kind)| kind);
@@ -197,17 +206,21 @@ impl Systemd {
         }
     }
 
-    fn has(&mut self, name: &str) -> bool {
-        if let Some(known) = self.known.get(name) {
-            return known.is_chosen;
-        }
-        let is_chosen = self.chosen.keeps(name);
-        self.known.insert(name.to_owned(), Known { is_chosen, kind: None });
-        is_chosen
+    fn choose<'a>(&mut self, unit: &Unit<'a>) -> Option<Chosen<'a>> {
+        let name = unit.name;
+        let path = match self.known.get(name) {
+            Some(known) => known.path.clone(),
+            None => {
+                let path = self.chosen.keeps(name).then(|| Arc::from(path(name)));
+                self.known.insert(name.to_owned(), Known { path: path.clone(), kind: None });
+                path
+            }
+        };
+        Some(Chosen { name, state: unit.state, path: path? })
     }
 
     /// Asks for the types of services and mounts that are not known, or not any more.
-    fn ask_types(&mut self, bus: &mut Bus, chosen: &[Unit<'_>], now: Duration, out: &mut Batch) -> Result<(), Error> {
+    fn ask_types(&mut self, bus: &mut Bus, chosen: &[Chosen<'_>], now: Duration, out: &mut Batch) -> Result<(), Error> {
         let is_old = |known: &Known| known.kind.as_ref().is_none_or(|(asked, _)| *asked + TYPE_LASTS <= now);
         let typed = chosen.iter().filter_map(|unit| {
             let interface = match unit.name.rsplit('.').next() {
@@ -218,7 +231,8 @@ impl Systemd {
             self.known.get(unit.name).is_none_or(is_old).then_some((unit, interface))
         });
         let typed: Vec<_> = typed.collect();
-        let questions = typed.iter().map(|(unit, interface)| Question::property(SERVICE, unit.path, interface, "Type"));
+        let questions =
+            typed.iter().map(|(unit, interface)| Question::property(SERVICE, &unit.path, interface, "Type"));
         bus.ask_all(questions, |number, value| {
             let known = typed.get(number).and_then(|(unit, _)| self.known.get_mut(unit.name));
             match (known, present(value, out)) {
@@ -230,8 +244,8 @@ impl Systemd {
     }
 
     /// Asks for what is counted of each unit.
-    fn ask_figures(&self, bus: &mut Bus, chosen: &[Unit<'_>], out: &mut Batch) -> Result<(), Error> {
-        let mut asked: Vec<(&Unit<'_>, &Figure)> = Vec::new();
+    fn ask_figures(&self, bus: &mut Bus, chosen: &[Chosen<'_>], out: &mut Batch) -> Result<(), Error> {
+        let mut asked: Vec<(&Chosen<'_>, &Figure)> = Vec::new();
         for unit in chosen {
             if self.wants_starts && unit.state != "active" {
                 let of = out.entity(NAME, [unit.name]);
@@ -241,7 +255,7 @@ impl Systemd {
         }
         let questions = asked
             .iter()
-            .map(|(unit, figure)| Question::property(SERVICE, unit.path, figure.interface, figure.property));
+            .map(|(unit, figure)| Question::property(SERVICE, &unit.path, figure.interface, figure.property));
         bus.ask_all(questions, |number, value| {
             let (Some((unit, figure)), Some(value)) = (asked.get(number), present(value, out)) else { return };
             let value = match value {
@@ -259,7 +273,7 @@ impl Systemd {
         })
     }
 
-    fn wants(&self, figure: &Figure, unit: &Unit<'_>) -> bool {
+    fn wants(&self, figure: &Figure, unit: &Chosen<'_>) -> bool {
         let is_wanted = match figure.wanted {
             Wanted::Always => true,
             Wanted::Tasks => self.wants_tasks,
@@ -375,12 +389,26 @@ fn units(body: Body<'_>) -> Option<Vec<Unit<'_>>> {
     let mut units = Vec::new();
     body.rows("a(ssssssouso)", |row| {
         let (name, _, load, state) = (row.text()?, row.text()?, row.text()?, row.text()?);
-        let (_, _, path) = (row.text()?, row.text()?, row.text()?);
-        let _ = (row.number()?, row.text()?, row.text()?);
-        units.push(Unit { name, is_loaded: load == "loaded", state, path });
+        let _ = (row.text()?, row.text()?, row.text()?, row.number()?, row.text()?, row.text()?);
+        units.push(Unit { name, is_loaded: load == "loaded", state });
         Some(())
     })?;
     Some(units)
+}
+
+/// The object of the unit `a-1.service`: `/org/freedesktop/systemd1/unit/a_2d1_2eservice`. It is made from the name as
+/// systemd does it, and not taken from the list: a path that is none would cost us the connection.
+fn path(name: &str) -> String {
+    let mut path = "/org/freedesktop/systemd1/unit/".to_owned();
+    for (at, byte) in name.bytes().enumerate() {
+        match byte {
+            b'0'..=b'9' if at > 0 => path.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' => path.push(char::from(byte)),
+            // Writing to a string can't fail.
+            _ => drop(write!(path, "_{byte:02x}")),
+        }
+    }
+    path
 }
 
 /// `252.38-1~deb12u1`: the first number of three digits and more, with what follows behind a dot.

@@ -11,7 +11,8 @@ fn property(said: Said<'static>) -> Said<'static> {
 
 fn row(name: &'static str, load: &'static str, state: &'static str) -> Vec<Said<'static>> {
     let text = Said::Text;
-    let (path, none) = (text(name), text(""));
+    // Paths are not taken from here.
+    let (path, none) = (text("no path"), text(""));
     vec![
         text(name),
         text("A unit"),
@@ -28,6 +29,7 @@ fn row(name: &'static str, load: &'static str, state: &'static str) -> Vec<Said<
 
 /// A machine with a unit of each kind.
 fn said(path: &str, asked: &str) -> Said<'static> {
+    let path = path.trim_start_matches("/org/freedesktop/systemd1/unit/");
     match (asked.trim_start_matches("org.freedesktop.systemd1."), path) {
         ("Manager.ListUnits", _) => Said::Rows(
             "a(ssssssouso)",
@@ -44,11 +46,11 @@ fn said(path: &str, asked: &str) -> Said<'static> {
         ("Manager.Version", _) => property(Said::Text("252.38-1~deb12u1")),
         ("Manager.Virtualization", _) => property(Said::Text("")),
         ("Manager.SystemState", _) => property(Said::Text("degraded")),
-        ("Service.Type", "a.service") => property(Said::Text("notify")),
+        ("Service.Type", "a_2eservice") => property(Said::Text("notify")),
         ("Service.Type", _) => Said::Error("org.freedesktop.DBus.Error.UnknownObject"),
         ("Mount.Type", _) => property(Said::Text("ext4")),
         ("Service.NRestarts", _) => property(Said::Number(3)),
-        ("Service.TasksCurrent", "a.service") => property(Said::Long(12)),
+        ("Service.TasksCurrent", "a_2eservice") => property(Said::Long(12)),
         ("Service.TasksCurrent" | "Service.TasksMax", _) => property(Said::Long(u64::MAX)),
         ("Socket.NAccepted", _) => property(Said::Number(5)),
         ("Socket.NConnections", _) => property(Said::Number(2)),
@@ -144,7 +146,7 @@ fn types_are_asked_for_once_a_minute() {
             .lock()
             .unwrap()
             .drain(..)
-            .filter(|asked| asked == "a.service org.freedesktop.systemd1.Service.Type")
+            .filter(|asked| asked == "/org/freedesktop/systemd1/unit/a_2eservice org.freedesktop.systemd1.Service.Type")
             .count()
     };
     assert_eq!([types(), types(), types(), types()], [1, 0, 0, 1]);
@@ -197,6 +199,13 @@ fn a_list_that_reads_otherwise_and_values_that_are_refused() {
     assert_eq!(round.lines().filter(|line| line.contains("unit_state")).count(), 20);
     assert!(round.contains("virtualization_type=\"unknown\"") && !round.contains("version"), "{round}");
     assert!(round.ends_with("! malformed\n") && round.matches("! denied\n").count() > 5, "{round}");
+}
+
+#[test]
+fn paths_of_units() {
+    let of = |name| path(name).trim_start_matches("/org/freedesktop/systemd1/unit/").to_owned();
+    assert_eq!(of("1-a@b.service"), "_31_2da_40b_2eservice");
+    assert_eq!(of("u\\x2d1.é"), "u_5cx2d1_2e_c3_a9");
 }
 
 #[test]
