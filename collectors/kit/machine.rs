@@ -44,6 +44,8 @@ pub struct Roots {
     pub udev: String,
     /// The cgroup hierarchies.
     pub cgroup: String,
+    /// The address of the system bus, if it is not where it always is.
+    pub system_bus: Option<String>,
 }
 
 impl Default for Roots {
@@ -54,6 +56,7 @@ impl Default for Roots {
             rootfs: "/".to_owned(),
             udev: "/run/udev/data".to_owned(),
             cgroup: "/sys/fs/cgroup".to_owned(),
+            system_bus: None,
         }
     }
 }

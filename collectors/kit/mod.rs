@@ -1,6 +1,7 @@
 //! What collectors stand on: the door to the machine, pure parsers, errors, options.
 
 pub mod attribute;
+pub mod bus;
 mod calls;
 pub mod child;
 mod clock;

@@ -103,6 +103,12 @@ impl Options {
         let regex = |name| self.text(name).and_then(|text| Regex::new(text).ok());
         Filter { include: regex(include), exclude: regex(exclude) }
     }
+
+    /// The filter that two options make whose expressions mean whole names. An empty one means the empty name.
+    pub fn whole_filter(&self, include: &str, exclude: &str) -> Filter {
+        let regex = |name| Regex::new(&format!("^(?:{})$", self.text(name).unwrap_or_default())).ok();
+        Filter { include: regex(include), exclude: regex(exclude) }
+    }
 }
 
 /// Which names to keep: those that the first expression finds and the second does not. Expressions are not anchored.
@@ -210,6 +216,18 @@ mod tests {
         assert!(rested == filter && rested.keeps("lo") && !rested.keeps("eth0"));
         let both = given(&[("device-include", "a"), ("device-exclude", "b")]).unwrap_err();
         assert_eq!(both, "device-include: expected either this or device-exclude, not both");
+    }
+
+    #[test]
+    fn expressions_may_mean_whole_names() {
+        let filter = given(&[("device-exclude", "lo|eth.")]).unwrap().whole_filter("guest", "device-exclude");
+        assert!(!filter.keeps("lo") && !filter.keeps("eth0") && !filter.keeps("long"), "the inclusion is \"true\"");
+        assert!(filter.keeps("true"));
+        let all = given(&[("device-include", ".+"), ("device-exclude", "")]).unwrap();
+        let all = all.whole_filter("device-include", "device-exclude");
+        assert!(all.keeps("lo") && all.keeps("x") && !all.keeps(""));
+        let none = given(&[("device-include", "")]).unwrap().whole_filter("device-include", "device-exclude");
+        assert!(!none.keeps("eth0"));
     }
 
     #[test]

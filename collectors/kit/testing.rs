@@ -56,6 +56,7 @@ impl Tree {
             rootfs: format!("{folder}/rootfs"),
             udev: format!("{folder}/udev"),
             cgroup: format!("{folder}/cgroup"),
+            system_bus: None,
         };
         Host::new(Machine::new(roots, clock, Some(replay), Child::none()))
     }

@@ -24,7 +24,7 @@ fn told(findings: &[Finding], off: &[&str]) -> Report {
     }
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (proc, sys, udev, cgroup) = (path("proc"), path("sys"), path("udev"), path("cgroup"));
-    let roots = Roots { proc, sys, rootfs: path(""), udev, cgroup };
+    let roots = Roots { proc, sys, rootfs: path(""), udev, cgroup, system_bus: None };
     let machine = Machine::new(roots, Clock::Real, Some(Replay::default()), Child::none());
     report(&mut Host::new(machine), findings, off, &[])
 }

@@ -33,6 +33,7 @@ pub(super) fn config(
             rootfs: process.text("path.rootfs")?,
             udev: process.text("path.udev.data")?,
             cgroup: optional("path.cgroupfs").unwrap_or(below_sysfs),
+            system_bus: None,
         },
         calls: optional("path.calls"),
         log: Log {

@@ -26,7 +26,8 @@ const TAIL: &str = "
 Every flag --a.b=VALUE can also be given as the environment variable
 WHOLENODE_A_B=VALUE, or as the key a.b in the file; a flag counts before the
 environment, and that before the file. @FILE stands for the flags in FILE, one
-on a line. Flags of node_exporter mean the same here.
+on a line. Flags of node_exporter mean the same here. Where the system bus is
+not at its usual place, DBUS_SYSTEM_BUS_ADDRESS says where, as everywhere.
 
 Examples:
   wholenode

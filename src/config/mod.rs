@@ -25,6 +25,9 @@ use collectors::{Chosen, Group, Spec};
 use std::ffi::OsString;
 use std::fmt;
 
+/// Where the system bus is, by the specification of D-Bus: the one variable that is not of our own.
+const SYSTEM_BUS: &str = "DBUS_SYSTEM_BUS_ADDRESS";
+
 /// What the process is to do.
 #[derive(Debug, PartialEq)]
 pub enum Command {
@@ -131,7 +134,7 @@ impl Written {
         arguments: impl IntoIterator<Item = OsString>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Self {
-        let ours = |name: &OsString| name.as_encoded_bytes().starts_with(keys::PREFIX.as_bytes());
+        let ours = |name: &OsString| name == SYSTEM_BUS || name.as_encoded_bytes().starts_with(keys::PREFIX.as_bytes());
         Self {
             arguments: arguments.into_iter().collect(),
             environment: environment.into_iter().filter(|(name, _)| ours(name)).collect(),
@@ -180,7 +183,9 @@ impl Written {
             given = all;
         }
         let warnings = said.warnings.into_iter().chain(unknown).collect();
-        let config = checked::config(specs, &keys, &given, warnings)?;
+        let mut config = checked::config(specs, &keys, &given, warnings)?;
+        let address = self.environment.iter().find(|(name, address)| name == SYSTEM_BUS && !address.is_empty());
+        config.roots.system_bus = address.map(|(_, address)| address.to_string_lossy().into_owned());
         Ok(match said.command.as_str() {
             "once" => Command::Once { config, group },
             "check" => Command::Check(config),

@@ -282,7 +282,6 @@ pub(super) static WITHOUT_EFFECT: &[Foreign] = &[
     switch("collector.netclass_rtnl.with-stats", "the collector netdev counts what every device carries"),
     valued("collector.filesystem.stat-workers", "a stuck mount holds up no other here"),
     valued("collector.filesystem.mount-timeout", "a stuck mount holds up no other here"),
-    switch("collector.systemd.private", "wholenode chooses the source itself"),
     valued("collector.qdisc.fixtures", "it serves node_exporter's own tests; wholenode asks the kernel"),
     valued("collector.wifi.fixtures", "it serves node_exporter's own tests; wholenode asks the kernel"),
 ];

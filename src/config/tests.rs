@@ -128,6 +128,16 @@ fn the_flags_of_the_helm_chart_and_of_kube_prometheus_are_taken() {
 }
 
 #[test]
+fn where_the_system_bus_is_stands_in_the_variable_of_d_bus() {
+    let of = |address| {
+        let config = config(&[], &[("DBUS_SYSTEM_BUS_ADDRESS", address)]).unwrap();
+        assert_eq!(config.warnings, [""; 0]);
+        config.roots.system_bus
+    };
+    assert_eq!((of("unix:path=/x"), of("")), (Some("unix:path=/x".to_owned()), None));
+}
+
+#[test]
 fn a_flag_counts_before_the_environment_and_that_before_the_file() {
     let (_folder, path) = file("web: {max-requests: 1, listen-address: [':1', ':2']}\nlog.level: warn\n");
     let variables = [("WHOLENODE_CONFIG_FILE", path.as_str()), ("WHOLENODE_LOG_LEVEL", "error")];

@@ -245,18 +245,16 @@ impl Slot {
     /// What changed: the outcome, or a fault that was not told before.
     fn news(&mut self, outcome: &Outcome, batch: &Batch) -> Vec<Told> {
         let mut news = Vec::new();
-        if std::mem::take(&mut self.is_stuck) && *outcome == Outcome::Well {
-            news.push(Told::Recovered);
-        }
-        if outcome.reason() != self.outcome.reason() {
-            match outcome {
-                Outcome::New => {}
-                Outcome::Well if self.outcome == Outcome::New => {}
-                Outcome::Well => news.push(Told::Recovered),
-                Outcome::Absent(_) => news.push(Told::Absent),
-                Outcome::Failed(error) => news.push(Told::Failed(error.to_string())),
-                Outcome::Panicked(message) => news.push(Told::Panicked(message.clone())),
-            }
+        // One that gave up waiting has not come back: it will hang again with the next page.
+        let is_back = !matches!(outcome, Outcome::Failed(Error::Stuck { .. })) && std::mem::take(&mut self.is_stuck);
+        let is_new = outcome.reason() != self.outcome.reason();
+        match outcome {
+            Outcome::Well if is_back || (is_new && self.outcome != Outcome::New) => news.push(Told::Recovered),
+            Outcome::New | Outcome::Well => {}
+            _ if !is_new => {}
+            Outcome::Absent(_) => news.push(Told::Absent),
+            Outcome::Failed(error) => news.push(Told::Failed(error.to_string())),
+            Outcome::Panicked(message) => news.push(Told::Panicked(message.clone())),
         }
         if *outcome == Outcome::Well {
             for fault in batch.faults() {
@@ -343,3 +341,6 @@ fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

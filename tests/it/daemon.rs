@@ -45,7 +45,13 @@ impl Daemon {
 
     /// Starts it on this address.
     pub(crate) fn start_at(address: &str, arguments: &[&str]) -> Self {
+        Self::start_with(&[], address, arguments)
+    }
+
+    /// Starts it with these variables besides.
+    pub(crate) fn start_with(environment: &[(&str, &str)], address: &str, arguments: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_wholenode"))
+            .envs(environment.iter().copied())
             .arg(format!("--web.listen-address={address}"))
             .args(arguments)
             .stdin(Stdio::null())

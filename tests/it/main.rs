@@ -1,6 +1,7 @@
 //! What only the whole program, or the whole house, can show.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod bus;
 mod check;
 mod clients;
 mod daemon;
