@@ -17,11 +17,15 @@ const PAGE_MAX: usize = 64 << 10;
 ///
 /// glibc gives each thread a heap of its own, and what a thread has freed there is no use to the next one: a page that goes
 /// from thread to thread, because a collector holds one up, would take its memory several times.
+#[cfg(target_env = "gnu")]
 pub fn share_heap() {
     // SAFETY: it sets a number of the allocator's, under its lock.
-    #[cfg(target_env = "gnu")]
     let _ = unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
 }
+
+/// Other C libraries have but one heap.
+#[cfg(not(target_env = "gnu"))]
+pub fn share_heap() {}
 
 /// Asks for the state of the kernel's clock, and changes nothing.
 ///
