@@ -11,6 +11,7 @@ fn main() -> ExitCode {
         collectors::kit::child::serve();
         return ExitCode::SUCCESS;
     }
+    collectors::kit::share_heap();
     let written = Written::for_this_process();
     let done = match written.load() {
         Ok(Command::Serve(config)) => daemon::serve(&written, config),

@@ -1,13 +1,16 @@
 //! The machine that is looked at: where its trees are mounted, what time it is there, how its calls are made.
 
 use super::calls::Replay;
-use super::{Child, Clock};
+use super::{Child, Clock, lock};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How many files are kept open at most; each costs about 5 KiB of kernel memory.
 pub const HANDLES_MAX: usize = 1024;
+
+/// How many buffers are kept for the collectors to come: as many as read at a time where all is well.
+const BUFFERS_MAX: usize = 2;
 
 /// A tree of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +85,8 @@ pub struct Machine {
     net: String,
     handles: AtomicUsize,
     pub(super) readings: Mutex<Vec<Reading>>,
+    /// Those that no collector reads into now.
+    buffers: Mutex<Vec<Vec<u8>>>,
 }
 
 /// The last reading of a file that several collectors want in the same round; see [`super::KeptFile::shared`].
@@ -104,8 +109,22 @@ impl Reading {
 impl Machine {
     /// The machine behind `roots`.
     pub fn new(roots: Roots, clock: Clock, replay: Option<Replay>, child: Child) -> Arc<Self> {
-        let (net, handles, readings) = (roots.net(), AtomicUsize::new(0), Mutex::default());
-        Arc::new(Self { roots, clock, replay, child, net, handles, readings })
+        let (net, handles) = (roots.net(), AtomicUsize::new(0));
+        let (readings, buffers) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { roots, clock, replay, child, net, handles, readings, buffers })
+    }
+
+    /// A buffer to read into: the one that was used last, if there is one.
+    pub(super) fn buffer(&self) -> Vec<u8> {
+        lock(&self.buffers).pop().unwrap_or_default()
+    }
+
+    /// Takes back a buffer. More than a few are only there while collectors hang.
+    pub(super) fn lay_aside(&self, buffer: Vec<u8>) {
+        let mut buffers = lock(&self.buffers);
+        if buffers.len() < BUFFERS_MAX {
+            buffers.push(buffer);
+        }
     }
 
     /// The tree's mount point, without a slash at its end.

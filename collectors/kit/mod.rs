@@ -38,4 +38,5 @@ pub use options::{Filter, Opt, OptKind, Options, span};
 pub use rights::Rights;
 pub use stamp::Stamp;
 pub use statfs::never_sleeps;
+pub use sys::share_heap;
 pub use timex::Timex;

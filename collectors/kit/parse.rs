@@ -12,8 +12,8 @@ pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The lines of a file that the kernel gives as one record, see [`super::KeptFile::single`]. It can't be cut short, so the
-/// last line needs no end.
+/// The lines of a file that the kernel gives as one record, see [`super::KeptFile::single`], or that was read until it
+/// had no more. It can't be cut short, so the last line needs no end.
 pub fn lines_of_record(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.strip_suffix(b"\n").unwrap_or(text).split(|byte| *byte == b'\n').take(if text.is_empty() {
         0

@@ -1,4 +1,4 @@
-//! The only unsafe code: system calls that no library has in a safe form.
+//! The only unsafe code: calls to the kernel and the C library that no library has in a safe form.
 #![allow(unsafe_code)]
 
 use rustix::fd::{AsFd, AsRawFd};
@@ -12,6 +12,20 @@ pub(super) const NAME_MAX: usize = 16;
 const ETHTOOL: libc::Ioctl = 0x8946;
 /// Whatever the machine's pages are, the guard begins and ends with one.
 const PAGE_MAX: usize = 64 << 10;
+
+/// Lets all threads take memory from one heap.
+///
+/// glibc gives each thread a heap of its own, and what a thread has freed there is no use to the next one: a page that goes
+/// from thread to thread, because a collector holds one up, would take its memory several times.
+#[cfg(target_env = "gnu")]
+pub fn share_heap() {
+    // SAFETY: it sets a number of the allocator's, under its lock.
+    let _ = unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+}
+
+/// Other C libraries have but one heap.
+#[cfg(not(target_env = "gnu"))]
+pub fn share_heap() {}
 
 /// Asks for the state of the kernel's clock, and changes nothing.
 ///

@@ -24,7 +24,7 @@ pub struct Sample {
 }
 
 /// All points of one family in one batch.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Column {
     /// What is measured.
     pub family: FamilyRef,
@@ -36,7 +36,7 @@ pub struct Column {
 ///
 /// Putting into columns is the transposition that the text format needs: cgroups are read container by container, the
 /// page is written family by family. A batch is cleared and filled again, so a steady round allocates next to nothing.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Batch {
     labels: Arc<Labels>,
     /// How many label sets this round has besides the machine's.
@@ -58,6 +58,14 @@ impl Batch {
     /// An empty batch that takes `points_max` points; more are dropped and counted.
     pub fn new(points_max: usize) -> Self {
         Self { points_max, ..Self::default() }
+    }
+
+    /// An empty batch in place of one that was used, in the same memory if nobody reads it any more.
+    pub fn renewed(used: Option<Arc<Self>>, points_max: usize) -> Arc<Self> {
+        let unread = used.filter(|used| Arc::strong_count(used) == 1);
+        let mut batch = unread.unwrap_or_else(|| Arc::new(Self::new(points_max)));
+        Arc::make_mut(&mut batch).clear();
+        batch
     }
 
     /// Expects the label sets of another round, which then cost next to nothing. For a batch that is empty.

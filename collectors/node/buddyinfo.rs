@@ -22,16 +22,17 @@ const SIZES: [&str; 64] = [
     "59", "60", "61", "62", "63",
 ];
 
+/// Not read by [`KeptFile::lines`]: all zones of a node come at once, and may be more than a line's length.
 struct Buddyinfo(KeptFile);
 
 fn open(_: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
-    Ok(Some(Box::new(Buddyinfo(KeptFile::new(Root::Proc, "buddyinfo").lines()))))
+    Ok(Some(Box::new(Buddyinfo(KeptFile::new(Root::Proc, "buddyinfo")))))
 }
 
 impl Collector for Buddyinfo {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         let text = host.read_kept(&mut self.0)?;
-        for (line, number) in parse::lines(text).zip(1..) {
+        for (line, number) in parse::lines_of_record(text).zip(1..) {
             let Some((node, zone, counts)) = zone(line) else {
                 out.fault(Error::malformed("/proc/buddyinfo", number, "Node N, zone NAME and counts"));
                 continue;
@@ -85,7 +86,8 @@ mod tests {
     #[test]
     fn what_does_not_read_costs_only_itself() {
         let text = "Node 0, zone DMA 1 x 3\nNode 0 zone DMA 1\n\nNode 0, zone HighMem\nNode 0, zone DMA32 1";
-        let page = [line(0, 0, "DMA", 1), line(0, 2, "DMA", 3), "! malformed\n".repeat(3)].concat();
+        let page =
+            [line(0, 0, "DMA", 1), line(0, 2, "DMA", 3), line(0, 0, "DMA32", 1), "! malformed\n".repeat(3)].concat();
         Tree::new(&[("proc/buddyinfo", text)]).check(&SPEC, &[], &page);
         Tree::new(&[]).check(&SPEC, &[], "! absent\n");
     }

@@ -41,32 +41,35 @@ static INFO: Family =
 pub static SPEC: Spec =
     Spec::new(Group::Node, "dmi", "Maker, model and serial numbers, from /sys/class/dmi/id.", &[&INFO], open);
 
-struct Dmi(Option<[String; LABELS.len()]>);
+struct Dmi(Option<[Option<String>; LABELS.len()]>);
 
 fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
-    Ok(if host.exists(Root::Sys, FOLDER) { Some(Box::new(Dmi(None))) } else { None })
+    // The folder may hold what is none of these only: the kind of case, say.
+    let is_there = LABELS.iter().any(|label| host.exists(Root::Sys, format_args!("{FOLDER}/{}", file(label))));
+    Ok(if is_there { Some(Box::new(Dmi(None))) } else { None })
 }
 
 impl Collector for Dmi {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         let values = self.0.get_or_insert_with(|| LABELS.map(|label| read(label, host, out)));
-        let of = out.entity(LABELS, values.each_ref().map(String::as_str));
-        out.put(&INFO, of, 1u64);
+        if values.iter().any(Option::is_some) {
+            let of = out.entity(LABELS, values.each_ref().map(|value| value.as_deref().unwrap_or_default()));
+            out.put(&INFO, of, 1u64);
+        }
         Ok(())
     }
 }
 
-/// The value of a label; empty where there is none.
-fn read(label: &str, host: &mut Host, out: &mut Batch) -> String {
-    let file = if label == "system_vendor" { "sys_vendor" } else { label };
-    match host.read(Root::Sys, format_args!("{FOLDER}/{file}")) {
-        Ok(bytes) => text(bytes),
-        Err(Error::Absent { .. } | Error::Denied { .. }) => String::new(),
-        Err(error) => {
-            out.fault(error);
-            String::new()
-        }
+/// The value of a label; `None` where there is none for us.
+fn read(label: &str, host: &mut Host, out: &mut Batch) -> Option<String> {
+    match host.read(Root::Sys, format_args!("{FOLDER}/{}", file(label))) {
+        Err(Error::Absent { .. } | Error::Denied { .. }) => None,
+        bytes => out.ok(bytes.map(text)),
     }
+}
+
+fn file(label: &str) -> &str {
+    if label == "system_vendor" { "sys_vendor" } else { label }
 }
 
 /// `Dell Inc.`: without the blanks around it. Bytes that are no text, as in fields that were never written, become one
@@ -115,8 +118,10 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_it_has_no_such_collector() {
+    fn a_machine_without_it_says_nothing() {
         Tree::new(&[]).check(&SPEC, &[], "absent\n");
+        Tree::new(&[("sys/class/dmi/id/chassis_type", "3\n")]).check(&SPEC, &[], "absent\n");
+        Tree::new(&[("sys/class/dmi/id/board_name", "\n")]).check(&SPEC, &[], "node_dmi_info 1\n");
     }
 
     #[test]

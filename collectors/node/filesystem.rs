@@ -192,6 +192,8 @@ impl Filesystem {
             });
             self.mounts.push(host.mount(row.id, &row.mount_point, row.never_sleeps));
         }
+        self.mount_points.rest();
+        self.types.rest();
         if left_out {
             let why = format!("more than {SHOWN_MAX} filesystems to show");
             self.faults.push(Error::Other { path, why });

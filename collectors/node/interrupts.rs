@@ -9,9 +9,10 @@ use crate::model::{Batch, Family, counter};
 use crate::{Collector, Group, Pace, Spec};
 use std::time::Duration;
 
-const LABELS: &[&str; 4] = &["cpu", "devices", "info", "type"];
+const LABELS: &[&str; 3] = &["devices", "info", "type"];
 
-static INTERRUPTS: Family = counter("node_interrupts_total", "How often the CPU was interrupted.", LABELS);
+static INTERRUPTS: Family =
+    counter("node_interrupts_total", "How often the CPU was interrupted.", &["cpu", "devices", "info", "type"]);
 
 /// Its row in the table. A machine with 256 CPUs prints 1 MB and more.
 pub static SPEC: Spec = Spec {
@@ -68,7 +69,7 @@ fn open(_: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, E
 impl Collector for Interrupts {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         let text = host.read_kept(&mut self.file)?;
-        let mut lines = parse::lines(text).zip(1..);
+        let mut lines = parse::lines_of_record(text).zip(1..);
         let heading = lines.next().map_or(&b""[..], |(line, _)| line);
         if !cpus(heading).eq(self.cpus.iter().map(String::as_str)) {
             self.cpus = cpus(heading).map(str::to_owned).collect();
@@ -98,12 +99,14 @@ impl Collector for Interrupts {
 /// Puts the counts that read as such; whether all did.
 fn put(interrupt: &Interrupt<'_>, known: &Known, cpus: &[String], with_zeros: bool, out: &mut Batch) -> bool {
     let [name, info, devices] = known.labels.each_ref().map(String::as_str);
+    // Kept once for all CPUs: on a large machine there are hundreds of them, and thousands of lines.
+    let line = out.entity(LABELS, [devices, info, name]);
     let mut all = true;
     for (cpu, count) in cpus.iter().zip(parse::words(interrupt.counts).map(parse::number)) {
         match count {
             Some(0) if !with_zeros => {}
             Some(count) => {
-                let of = out.entity(LABELS, [cpu, devices, info, name]);
+                let of = out.part(line, &["cpu"], [cpu]);
                 out.put(&INTERRUPTS, of, count);
             }
             None => all = false,
@@ -179,7 +182,7 @@ mod tests {
 
     fn line(cpu: u32, devices: &str, info: &str, name: &str, count: u64) -> String {
         let devices = if devices.is_empty() { String::new() } else { format!("devices={devices:?},") };
-        format!("node_interrupts_total{{cpu=\"{cpu}\",{devices}info={info:?},type={name:?}}} {count}\n")
+        format!("node_interrupts_total{{{devices}info={info:?},type={name:?},cpu=\"{cpu}\"}} {count}\n")
     }
 
     #[test]
@@ -226,7 +229,7 @@ mod tests {
 
     #[test]
     fn what_does_not_read_costs_only_itself() {
-        let text = " CPU0 CPU1\n 1: x 5 A a\nno colon\n 2: 1\n 3: 1 2\n 4: 1 2 A";
+        let text = " CPU0 CPU1\n 1: x 5 A a\nno colon\n 2: 1\n 3: 1 2\n 4: 1 2";
         Tree::new(&[("proc/interrupts", text)]).check(
             &SPEC,
             &[],

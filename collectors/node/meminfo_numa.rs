@@ -54,14 +54,11 @@ struct Node {
 
 fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
     let nodes = nodes(host)?;
-    if nodes.is_empty() {
-        return Ok(None);
-    }
     let nodes_due = host.monotonic() + NODES_PACE;
     Ok(Some(Box::new(MeminfoNuma { nodes, nodes_due, families: Families::default() })))
 }
 
-/// The nodes that are there now.
+/// The nodes that are there now; a kernel without NUMA has none.
 fn nodes(host: &mut Host) -> Result<Vec<Node>, Error> {
     let names = match host.names(Root::Sys, FOLDER) {
         Err(error) if error.is_absent() => Vec::new(),
@@ -82,10 +79,11 @@ impl Collector for MeminfoNuma {
             self.nodes_due = host.monotonic() + NODES_PACE;
         }
         for Node { number, meminfo, numastat } in &mut self.nodes {
-            if let Some(text) = out.ok(host.read_kept(meminfo)) {
+            // A node may be gone before nodes are looked for again.
+            if let Some(text) = out.found(host.read_kept(meminfo)) {
                 self.families.put(text, field, [number, "meminfo"], out);
             }
-            if let Some(text) = out.ok(host.read_kept(numastat)) {
+            if let Some(text) = out.found(host.read_kept(numastat)) {
                 self.families.put(text, count, [number, "numastat"], out);
             }
         }
@@ -100,7 +98,7 @@ struct Families(HashMap<Box<[u8]>, Arc<Family>>);
 impl Families {
     fn put(&mut self, text: &[u8], split: Split, [node, file]: [&str; 2], out: &mut Batch) {
         let of = out.entity(&["node"], [node]);
-        for (line, number) in parse::lines(text).zip(1..) {
+        for (line, number) in parse::lines_of_record(text).zip(1..) {
             if parse::trim(line).is_empty() {
                 continue;
             }
@@ -204,20 +202,22 @@ mod tests {
         opened.advance(NODES_PACE);
         assert_eq!(opened.round(), both);
         tree.remove("sys/devices/system/node/node3");
+        assert_eq!(opened.round(), PAGE);
         opened.advance(NODES_PACE);
         assert_eq!(opened.round(), PAGE);
     }
 
     #[test]
-    fn a_machine_without_nodes_has_no_such_collector() {
-        Tree::new(&[]).check(&SPEC, &[], "absent\n");
-        Tree::new(&[("sys/devices/system/node/possible", "0\n")]).check(&SPEC, &[], "absent\n");
+    fn a_kernel_without_numa_has_no_figures() {
+        Tree::new(&[]).check(&SPEC, &[], "");
+        Tree::new(&[("sys/devices/system/node/possible", "0\n")]).check(&SPEC, &[], "");
     }
 
     #[test]
     fn what_does_not_read_costs_only_itself() {
         let text = "Node 0 A: 1\nNode 0 B 1\nNode 0 C: 1 MB\nNode 0 D-E: 1\nNode 0 A(b): 1\nNode 0 A_b: 2\nNode 0 Z: 1";
-        let page = "node_memory_numa_A{node=\"0\"} 1\nnode_memory_numa_A_b{node=\"0\"} 1\n! absent\n";
+        let page = "node_memory_numa_A{node=\"0\"} 1\nnode_memory_numa_A_b{node=\"0\"} 1\n\
+                    node_memory_numa_Z{node=\"0\"} 1\n";
         Tree::new(&[(&file(0, "meminfo"), text)]).check(&SPEC, &[], &format!("{page}{}", "! malformed\n".repeat(4)));
     }
 

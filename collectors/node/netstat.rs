@@ -60,6 +60,8 @@ struct Field {
 /// The families of the names that are wanted; they last, whatever lines come and go.
 struct Names {
     filter: Filter,
+    /// The filter was asked since it has rested.
+    has_asked: bool,
     families: HashMap<String, Arc<Family>>,
 }
 
@@ -72,7 +74,7 @@ fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>
         // What the daemon says of itself needs the first one, too.
         tables: [(file("netstat").to_share(), "netstat", Vec::new()), (file("snmp"), "snmp", Vec::new())],
         list: (file("snmp6"), Vec::new()),
-        names: Names { filter: options.filter("fields", ""), families: HashMap::new() },
+        names: Names { filter: options.filter("fields", ""), families: HashMap::new(), has_asked: false },
     })))
 }
 
@@ -87,6 +89,9 @@ impl Collector for Netstat {
         // Without IPv6 there is no such file.
         if let Some(text) = there(host.read_kept(file), out) {
             put_list(text, fields, &mut self.names, out);
+        }
+        if std::mem::take(&mut self.names.has_asked) {
+            self.names.filter.rest();
         }
         Ok(())
     }
@@ -187,6 +192,7 @@ impl Names {
         if let Some(family) = self.families.get(&key) {
             return Some(Arc::clone(family));
         }
+        self.has_asked = true;
         if !self.filter.keeps(&key) || self.families.len() >= NAMES_MAX {
             return None;
         }
@@ -287,7 +293,7 @@ node_netstat_Udp6_InErrors 4\nnode_netstat_UdpLite6_InErrors 5\nnode_netstat_Udp
 
     #[test]
     fn a_round_like_the_last_makes_no_families() {
-        let mut names = Names { filter: Filter::default(), families: HashMap::new() };
+        let mut names = Names { filter: Filter::default(), families: HashMap::new(), has_asked: false };
         let (mut tables, mut fields, mut out) = (Vec::new(), Vec::new(), Batch::new(100));
         let mut round = || {
             put_tables(SNMP.as_bytes(), "snmp", &mut tables, &mut names, &mut out);
@@ -305,7 +311,7 @@ node_netstat_Udp6_InErrors 4\nnode_netstat_UdpLite6_InErrors 5\nnode_netstat_Udp
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes: Vec<u8>, text in "([A-Za-z6:-]{0,3}( [a-z0-9-]{0,3}){0,3}\n){0,6}") {
-            let mut names = Names { filter: Filter::default(), families: HashMap::new() };
+            let mut names = Names { filter: Filter::default(), families: HashMap::new(), has_asked: false };
             for text in [&bytes[..], text.as_bytes()] {
                 let mut out = Batch::new(100);
                 put_tables(text, "snmp", &mut Vec::new(), &mut names, &mut out);

@@ -1,7 +1,8 @@
 //! `/proc/PID/stat`, `/proc/PID/task/*/stat`: how many processes and threads there are, and in which state.
 //!
 //! A process tells in one read its state and how many threads it has; only where these are more than one are the others
-//! asked too. Processes and threads come and go meanwhile: one that is gone is not counted.
+//! asked too. In a copy of a machine's files the number may not fit the threads that were copied, so all are listed there.
+//! Processes and threads come and go meanwhile: one that is gone is not counted.
 
 use crate::kit::{Error, Host, KeptFile, Options, Root, parse};
 use crate::model::{Batch, Family, gauge};
@@ -33,16 +34,19 @@ pub static SPEC: Spec = Spec {
 
 struct Processes {
     limits: [(KeptFile, &'static Family); 2],
+    /// Whether the kernel itself tells how many threads there are.
+    is_live: bool,
     pids: Vec<u32>,
     tids: Vec<u32>,
 }
 
-fn open(_: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
+fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
     let limits = [
         (KeptFile::single("sys/kernel/threads-max"), &MAX_THREADS),
         (KeptFile::single("sys/kernel/pid_max"), &MAX_PROCESSES),
     ];
-    Ok(Some(Box::new(Processes { limits, pids: Vec::new(), tids: Vec::new() })))
+    let is_live = host.is_procfs_live();
+    Ok(Some(Box::new(Processes { limits, is_live, pids: Vec::new(), tids: Vec::new() })))
 }
 
 impl Collector for Processes {
@@ -82,8 +86,6 @@ impl Processes {
     fn count(&mut self, host: &mut Host, out: &mut Batch) -> Result<Counted, Error> {
         let mut counted = Counted::default();
         host.numbers(Root::Proc, "", &mut self.pids)?;
-        // A copy of a few files of a machine knows of no threads.
-        let has_threads = self.pids.iter().any(|pid| host.exists(Root::Proc, format_args!("{pid}/task")));
         for pid in &self.pids {
             let read = host.read_once(Root::Proc, format_args!("{pid}/stat"));
             let Some(task) = unless_gone(read.map(task))? else { continue };
@@ -93,24 +95,26 @@ impl Processes {
             };
             counted.processes.add(task.state);
             counted.threads += task.threads;
-            if !has_threads {
-                continue;
-            }
-            counted.thread_states.add(task.state);
-            if task.threads > 1 {
-                threads(*pid, &mut self.tids, host, &mut counted.thread_states)?;
+            if self.is_live && task.threads <= 1 {
+                counted.thread_states.add(task.state);
+            } else {
+                threads(*pid, task.state, &mut self.tids, host, &mut counted.thread_states)?;
             }
         }
         Ok(counted)
     }
 }
 
-/// Counts the threads of a process besides its first.
-fn threads(pid: u32, tids: &mut Vec<u32>, host: &mut Host, states: &mut States) -> Result<(), Error> {
+/// Counts the threads of a process, the first of which is in a state that is known.
+fn threads(pid: u32, state: u8, tids: &mut Vec<u32>, host: &mut Host, states: &mut States) -> Result<(), Error> {
     if unless_gone(host.numbers(Root::Proc, format_args!("{pid}/task"), tids))?.is_none() {
         return Ok(());
     }
-    for tid in tids.iter().filter(|tid| **tid != pid) {
+    for tid in &*tids {
+        if *tid == pid {
+            states.add(state);
+            continue;
+        }
         let read = host.read_once(Root::Proc, format_args!("{pid}/task/{tid}/stat"));
         if let Some(task) = unless_gone(read.map(task))?.flatten() {
             states.add(task.state);
@@ -202,10 +206,28 @@ mod tests {
         let page = format!(
             "{}node_processes_pids 3\nnode_processes_state{{state=\"S\"}} 2\nnode_processes_state{{state=\"Z\"}} 1\n\
              node_processes_threads 5\nnode_processes_threads_state{{thread_state=\"R\"}} 1\n\
-             node_processes_threads_state{{thread_state=\"S\"}} 3\nnode_processes_threads_state{{thread_state=\"Z\"}} 1\n",
+             node_processes_threads_state{{thread_state=\"S\"}} 3\n",
             LIMITS.concat()
         );
         tree.check(&SPEC, &[], &page);
+    }
+
+    #[test]
+    fn only_the_kernels_own_number_of_threads_is_believed() {
+        let tree = machine(&[
+            ("proc/1/stat", 1, "S", 1),
+            ("proc/1/task/1/stat", 1, "S", 1),
+            ("proc/1/task/2/stat", 2, "R", 1),
+            ("proc/30/stat", 30, "Z", 1),
+        ]);
+        let count = |is_live| {
+            let limits = ["threads-max", "pid_max"].map(|name| (KeptFile::single(name), &MAX_THREADS));
+            let mut processes = Processes { limits, is_live, pids: Vec::new(), tids: Vec::new() };
+            let counted = processes.count(&mut tree.host(), &mut Batch::new(9)).unwrap();
+            (counted.threads, counted.thread_states.by_letter().collect::<Vec<_>>())
+        };
+        assert_eq!(count(true), (2, vec![('S', 1), ('Z', 1)]));
+        assert_eq!(count(false), (2, vec![('R', 1), ('S', 1)]));
     }
 
     #[test]

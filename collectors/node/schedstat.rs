@@ -46,8 +46,8 @@ impl Collector for Schedstat {
                 continue;
             };
             let of = out.entity(&["cpu"], [cpu.label]);
-            out.put(&RUNNING, of, Value::Scaled(cpu.running_ns, 9));
-            out.put(&WAITING, of, Value::Scaled(cpu.waiting_ns, 9));
+            out.put(&RUNNING, of, seconds(cpu.running_ns));
+            out.put(&WAITING, of, seconds(cpu.waiting_ns));
             out.put(&TIMESLICES, of, cpu.timeslices);
         }
         Ok(())
@@ -56,8 +56,8 @@ impl Collector for Schedstat {
 
 struct Cpu<'a> {
     label: &'a str,
-    running_ns: i64,
-    waiting_ns: i64,
+    running_ns: u64,
+    waiting_ns: u64,
     timeslices: u64,
 }
 
@@ -70,12 +70,11 @@ fn cpu(line: &[u8]) -> Option<Cpu<'_>> {
     parse::number(label)?;
     let mut figures = words.map(parse::number).skip(BEFORE);
     let mut next = || figures.next()?;
-    Some(Cpu {
-        label: std::str::from_utf8(label).ok()?,
-        running_ns: next()?.try_into().ok()?,
-        waiting_ns: next()?.try_into().ok()?,
-        timeslices: next()?,
-    })
+    Some(Cpu { label: std::str::from_utf8(label).ok()?, running_ns: next()?, waiting_ns: next()?, timeslices: next()? })
+}
+
+fn seconds(ns: u64) -> Value {
+    i64::try_from(ns).map_or(Value::Float(ns as f64 / 1e9), |ns| Value::Scaled(ns, 9))
 }
 
 #[cfg(test)]
@@ -104,10 +103,16 @@ mod tests {
 
     #[test]
     fn a_bad_line_costs_only_itself() {
-        let text = "cpu0 0 0 1 1 1 1 5\ncpux 0 0 1 1 1 1 5 5 5\ncpu1 0 0 1 1 1 1 18446744073709551615 0 1\n\
+        let text = "cpu0 0 0 1 1 1 1 5\ncpux 0 0 1 1 1 1 5 5 5\ncpu1 0 0 1 1 1 1 18446744073709551616 0 1\n\
                     cpu2 0 0 1 1 1 1 1000000000 0 1 99\ncpu3 0 0 1 1 1 1 5 5 5";
         let expected = format!("{}{}", page("2", "1", "0", 1).concat(), "! malformed\n".repeat(3));
         Tree::new(&[("proc/schedstat", text)]).check(&SPEC, &[], &expected);
+    }
+
+    #[test]
+    fn what_has_run_below_zero_is_told_as_the_kernel_prints_it() {
+        let tree = Tree::new(&[("proc/schedstat", "cpu0 0 0 1 1 1 1 1 18446744073709551615 1\n")]);
+        tree.check(&SPEC, &[], &page("0", "0.000000001", "18446744073.709553", 1).concat());
     }
 
     #[test]

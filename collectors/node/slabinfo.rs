@@ -49,7 +49,7 @@ fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>
 impl Collector for Slabinfo {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         let text = host.read_kept(&mut self.file)?;
-        for (line, number) in parse::lines(text).zip(1..) {
+        for (line, number) in parse::lines_of_record(text).zip(1..) {
             if line.starts_with(b"slabinfo - ") || line.starts_with(b"# name") {
                 continue;
             }

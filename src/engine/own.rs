@@ -176,20 +176,19 @@ impl Own {
     }
 
     fn batch(&self, rows: &[Row], machine: &Machine) -> Arc<Batch> {
-        let spare = lock(&self.spare).take().and_then(Arc::into_inner);
-        let mut out = spare.unwrap_or_else(|| Batch::new(POINTS_MAX));
-        out.clear();
+        let mut batch = Batch::renewed(lock(&self.spare).take(), POINTS_MAX);
+        let out = Arc::make_mut(&mut batch);
         out.taken = machine.clock.wall();
-        process::put_build(self.instruments.version(), &mut out);
+        process::put_build(self.instruments.version(), out);
         for row in rows {
             let collector = out.entity(&["collector"], [row.spec.name]);
             out.put(&DURATION, collector, row.took.as_secs_f64());
             out.put(&SUCCESS, collector, row.success);
         }
         if self.is_told.load(Relaxed) {
-            self.put_more(rows, machine, &mut out);
+            self.put_more(rows, machine, out);
         }
-        Arc::new(out)
+        batch
     }
 
     /// What `--web.disable-exporter-metrics` leaves out.

@@ -101,14 +101,14 @@ impl std::fmt::Debug for Slot {
 pub(super) struct Job {
     spec: &'static Spec,
     seat: Seat,
-    batch: Batch,
+    batch: Arc<Batch>,
     started: Duration,
 }
 
 /// A round that was run, and what is to be logged of it.
 pub(super) struct Ended {
     seat: Seat,
-    batch: Batch,
+    batch: Arc<Batch>,
     started: Duration,
     took: Duration,
     outcome: Outcome,
@@ -188,10 +188,9 @@ impl Slot {
             seat.options = self.options.clone();
             seat.epoch = self.epoch;
         }
-        let mut batch = self.spare.take().and_then(Arc::into_inner).unwrap_or_else(|| Batch::new(self.spec.points_max));
-        batch.clear();
+        let mut batch = Batch::renewed(self.spare.take(), self.spec.points_max);
         if let Some(latest) = &self.latest {
-            batch.expect(&latest.batch);
+            Arc::make_mut(&mut batch).expect(&latest.batch);
         }
         self.phase = Phase::Running { since: now, lost: false };
         Some(Job { spec: self.spec, seat, batch, started: now })
@@ -227,7 +226,7 @@ impl Slot {
         };
         let told = self.news(&outcome, &batch);
         self.outcome = outcome;
-        let latest = Latest { batch: Arc::new(batch), started, took };
+        let latest = Latest { batch, started, took };
         self.spare = self.latest.replace(latest).map(|old| old.batch);
         told
     }
@@ -307,7 +306,9 @@ impl Job {
     pub(super) fn run(self) -> Ended {
         let Job { spec, mut seat, mut batch, started } = self;
         let clock = seat.host.machine().clock.clone();
-        batch.taken = clock.wall();
+        // It is this round's alone: nothing is copied.
+        let out = Arc::make_mut(&mut batch);
+        out.taken = clock.wall();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             if seat.collector.is_none() {
                 seat.collector = match (spec.open)(&mut seat.host, &seat.options) {
@@ -317,17 +318,17 @@ impl Job {
                     Err(error) => return Outcome::Failed(error),
                 };
             }
-            match seat.collector.as_mut().map(|collector| collector.collect(&mut seat.host, &mut batch)) {
+            match seat.collector.as_mut().map(|collector| collector.collect(&mut seat.host, out)) {
                 Some(Err(error)) => Outcome::Failed(error),
                 _ => Outcome::Well,
             }
         }))
         .unwrap_or_else(|panic| Outcome::Panicked(message(&*panic)));
         match &outcome {
-            Outcome::Failed(error) => batch.fail(error.clone()),
+            Outcome::Failed(error) => out.fail(error.clone()),
             Outcome::Panicked(_) => {
                 // Half a round may be in it, and half a state in the collector.
-                batch = Batch::new(spec.points_max);
+                *out = Batch::new(spec.points_max);
                 seat.collector = None;
             }
             _ => {}

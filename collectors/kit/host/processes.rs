@@ -11,6 +11,12 @@ const ENTRIES: usize = 8 << 10;
 const NUMBERS_MAX: usize = 4 << 20;
 
 impl Host {
+    /// Whether procfs is the kernel's own, and not files that somebody copied or made.
+    pub fn is_procfs_live(&mut self) -> bool {
+        let folder = self.resolve(Root::Proc, "").and_then(|()| self.open());
+        folder.is_ok_and(|folder| super::is_kernel_tree(&folder))
+    }
+
     /// Reads a file that comes whole with one call, such as `/proc/PID/stat`, and that is not read again.
     ///
     /// # Errors
@@ -50,6 +56,12 @@ impl Host {
 mod tests {
     use super::*;
     use crate::kit::testing::Tree;
+
+    #[test]
+    fn files_that_somebody_made_are_not_the_kernels() {
+        assert!(!Tree::new(&[("proc/1/", "")]).host().is_procfs_live());
+        assert!(!Tree::new(&[]).host().is_procfs_live());
+    }
 
     #[test]
     fn only_numbers_are_taken() {

@@ -47,6 +47,8 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
         "node_softnet_",
         "4.9 prints a line for each CPU that is on, without its number: there they are counted through",
     ),
+    meant("laptop", "node_interrupts_total", "columns are counted through there, whichever CPUs they are of"),
+    meant("nano", "node_interrupts_total", "columns are counted through there, whichever CPUs they are of"),
     meant(
         "",
         "node_bcache_btree_read_average_duration_seconds",
