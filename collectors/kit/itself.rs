@@ -14,12 +14,11 @@ const LIMITS_LAST: Duration = Duration::from_secs(60);
 /// In which unit the kernel tells times of processes, on every architecture.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// This process. Its files stay open: a reading takes four calls, and no memory.
+/// This process. Its files stay open: a reading takes three calls, and no memory.
 #[derive(Debug)]
 pub struct Itself {
     host: Host,
     size: KeptFile,
-    network: KeptFile,
     open_files: Option<OwnedFd>,
     born: Option<f64>,
     limits: Option<(Duration, [Option<u64>; 2])>,
@@ -42,22 +41,14 @@ pub struct Figures {
     pub open_files_max: Option<u64>,
     /// How much address space it may have; without a limit, `None`.
     pub virtual_bytes_max: Option<u64>,
-    /// Bytes that its network namespace has received and sent by IP.
-    pub network_bytes: Option<[u64; 2]>,
 }
 
 impl Itself {
     /// This process, whose files are read through a door of their own.
     pub fn new(machine: &Arc<Machine>) -> Self {
-        // Where the machine's network is ours, a collector reads the file too, and it costs the kernel much to print.
-        let network = match machine.root(Root::Net) {
-            "/proc/net" => KeptFile::new(Root::Net, "netstat").whole().to_share(),
-            _ => KeptFile::new(Root::Itself, "net/netstat").whole(),
-        };
         Self {
             host: Host::new(Arc::clone(machine)),
             size: KeptFile::new(Root::Itself, "statm").whole(),
-            network,
             open_files: None,
             born: None,
             limits: None,
@@ -77,7 +68,6 @@ impl Itself {
             open_files: self.open_files(),
             open_files_max,
             virtual_bytes_max,
-            network_bytes: self.host.read_kept(&mut self.network).ok().and_then(octets),
         }
     }
 
@@ -150,21 +140,6 @@ pub(super) fn start(text: &[u8]) -> Option<u64> {
     parse::number(parse::words(text.get(name + 1..)?).nth(19)?)
 }
 
-/// `IpExt: InNoRoutes … InOctets OutOctets …`, and a line of figures below: what came in, what went out.
-pub(super) fn octets(text: &[u8]) -> Option<[u64; 2]> {
-    let mut lines = parse::lines(text).filter_map(|line| line.strip_prefix(b"IpExt:"));
-    let (names, figures) = (lines.next()?, lines.next()?);
-    let mut octets = [None; 2];
-    for (name, figure) in parse::words(names).zip(parse::words(figures)) {
-        match name {
-            b"InOctets" => octets[0] = parse::number(figure),
-            b"OutOctets" => octets[1] = parse::number(figure),
-            _ => {}
-        }
-    }
-    Some([octets[0]?, octets[1]?])
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{Child, Clock, Roots};
@@ -185,7 +160,7 @@ mod tests {
         let folder = itself.open_files.as_ref().unwrap();
         assert!(count(folder).is_some_and(|files| files >= 4) && count(folder) == count(folder));
         let more = itself.figures();
-        assert!(more.cpu > first.cpu && more.born == first.born && more.network_bytes >= first.network_bytes);
+        assert!(more.cpu > first.cpu && more.born == first.born);
     }
 
     #[test]
@@ -193,16 +168,12 @@ mod tests {
         assert_eq!(pages(b"2345 678 512 90 0 300 0\n"), Some([2345, 678]));
         let stat = b"77 (a) b (c) S 1 77 77 0 -1 4194304 150 0 0 0 3 1 0 0 20 0 1 0 4711 9000 200 1844\n";
         assert_eq!(start(stat), Some(4711));
-        let netstat = b"TcpExt: A B\nTcpExt: 1 2\nIpExt: InNoRoutes InOctets OutOctets More\nIpExt: 3 40 50 6\n";
-        assert_eq!(octets(netstat), Some([40, 50]));
-        assert_eq!(octets(b"IpExt: InNoRoutes\nIpExt: 3\n"), None);
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes: Vec<u8>) {
-            let _ = (pages(&bytes), start(&bytes), octets(&bytes));
-            octets(&[b"IpExt: ", &bytes[..]].concat());
+            let _ = (pages(&bytes), start(&bytes));
         }
     }
 }

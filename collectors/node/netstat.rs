@@ -72,7 +72,7 @@ fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>
     }
     Ok(Some(Box::new(Netstat {
         // What the daemon says of itself needs the first one, too.
-        tables: [(file("netstat").to_share(), "netstat", Vec::new()), (file("snmp"), "snmp", Vec::new())],
+        tables: [(file("netstat"), "netstat", Vec::new()), (file("snmp"), "snmp", Vec::new())],
         list: (file("snmp6"), Vec::new()),
         names: Names { filter: options.filter("fields", ""), families: HashMap::new(), has_asked: false },
     })))

@@ -1,6 +1,7 @@
 //! The daemon as a process, under the names that client libraries have for it, and as a build.
 //!
-//! It is the one process that is meant: what its child takes is in none of these.
+//! It is the one process that is meant: what its child takes is in none of these. `process_network_*` of newer client
+//! libraries is not put: under the name of the process, it counts everybody's traffic in the same network namespace.
 
 use collectors::kit::Itself;
 use collectors::model::{Batch, Family, Value, counter, gauge};
@@ -13,16 +14,6 @@ static BUILD: Family = gauge(
 static CPU: Family = counter("process_cpu_seconds_total", "CPU time that this process has used, in seconds.", &[]);
 static MAX_FDS: Family = gauge("process_max_fds", "How many files this process may have open.", &[]);
 static OPEN_FDS: Family = gauge("process_open_fds", "How many files this process has open.", &[]);
-static RECEIVED: Family = counter(
-    "process_network_receive_bytes_total",
-    "Bytes that the network namespace of this process has received by IP; others in it count too.",
-    &[],
-);
-static SENT: Family = counter(
-    "process_network_transmit_bytes_total",
-    "Bytes that the network namespace of this process has sent by IP; others in it count too.",
-    &[],
-);
 static RESIDENT: Family = gauge("process_resident_memory_bytes", "Bytes of this process that are in memory.", &[]);
 static START: Family =
     gauge("process_start_time_seconds", "When this process was started, in seconds since 1970.", &[]);
@@ -35,7 +26,7 @@ static VIRTUAL_MAX: Family = gauge(
 
 /// The families of this file, for the reference.
 pub(super) static FAMILIES: &[&Family] =
-    &[&BUILD, &CPU, &MAX_FDS, &OPEN_FDS, &RECEIVED, &SENT, &RESIDENT, &START, &VIRTUAL, &VIRTUAL_MAX];
+    &[&BUILD, &CPU, &MAX_FDS, &OPEN_FDS, &RESIDENT, &START, &VIRTUAL, &VIRTUAL_MAX];
 
 /// Go's word for what this was built for: dashboards know those.
 const ARCHITECTURE: &str = if cfg!(target_arch = "x86_64") {
@@ -55,7 +46,7 @@ pub(super) fn put_build(version: &str, out: &mut Batch) {
 /// Puts what the kernel says of this process.
 pub(super) fn put(itself: &mut Itself, out: &mut Batch) {
     let figures = itself.figures();
-    let (cpu, born, network_bytes) = (figures.cpu, figures.born, figures.network_bytes);
+    let (cpu, born) = (figures.cpu, figures.born);
     let of = out.machine();
     out.put(&CPU, of, i64::try_from(cpu.as_nanos()).map_or(Value::Float(cpu.as_secs_f64()), |ns| Value::Scaled(ns, 9)));
     out.put_some(&START, of, born);
@@ -65,8 +56,4 @@ pub(super) fn put(itself: &mut Itself, out: &mut Batch) {
     // Without a limit, the kernel's figure is the largest that there is.
     out.put(&MAX_FDS, of, figures.open_files_max.unwrap_or(u64::MAX));
     out.put(&VIRTUAL_MAX, of, figures.virtual_bytes_max.unwrap_or(u64::MAX));
-    if let Some([received, sent]) = network_bytes {
-        out.put(&RECEIVED, of, received);
-        out.put(&SENT, of, sent);
-    }
 }
