@@ -23,6 +23,25 @@ mod wire;
 
 pub use wire::{Body, Value, Values};
 
+/// Reads bytes in every way in which those of a bus are read: for the fuzzer.
+pub(super) fn read_anyhow(bytes: &[u8]) {
+    address::sockets(&String::from_utf8_lossy(bytes)).for_each(drop);
+    if let Some(length) = bytes.first_chunk().and_then(wire::length_of) {
+        assert!(length >= wire::HEAD, "a message is as long as its head at least");
+    }
+    if let Some(wire::Message { body: Ok(body), .. }) = wire::message(bytes) {
+        let _ = body.value();
+        for signature in ["a(ssssssouso)", "a(susso)", "a(su)"] {
+            let mut rows = 0;
+            body.rows(signature, |row| {
+                rows += 1;
+                row.text().map(drop).or_else(|| row.number().map(drop))
+            });
+            assert!(rows <= bytes.len(), "each row takes a byte at least");
+        }
+    }
+}
+
 /// How many questions are on their way at a time. A bus keeps track of each, and has limits.
 const WINDOW: usize = 64;
 /// How much is taken from a socket at a time.

@@ -11,6 +11,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
 pub static TARGETS: &[Target] = &[
+    ("bus", bus),
     ("calls", calls),
     ("exposition", exposition),
     ("frame", frame),
@@ -24,6 +25,11 @@ pub static TARGETS: &[Target] = &[
 fn head(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
     Some((std::str::from_utf8(&bytes[..end]).ok()?, bytes.get(end + 1..)?))
+}
+
+/// A message of D-Bus, or the address of one.
+pub fn bus(bytes: &[u8]) {
+    super::bus::read_anyhow(bytes);
 }
 
 /// A recorded answer: the name of its file in `calls/`, and a line below, the file.
