@@ -81,7 +81,7 @@ pub fn once(config: &Config, group: Option<Group>) -> Result<Vec<u8>, String> {
     start_log(config);
     let (engine, source) = assemble(config)?;
     let selection = engine.select(group.map(Group::name), &[], &[])?;
-    Ok(source.encode(&engine.ask(selection.into(), ONCE), encode::Format::Text))
+    Ok(source.encode(&engine.ask_once(selection.into(), ONCE), encode::Format::Text))
 }
 
 /// What each collector finds on this machine, and what it misses.

@@ -1,10 +1,12 @@
 //! How each collector fares, for somebody who wants to know why.
 
+use super::lane::State;
 use super::slot::{Outcome, Phase, Slot};
-use super::{Engine, lock};
+use super::{Ask, Engine, lock};
 use collectors::Spec;
 use collectors::kit::Error;
-use std::sync::Arc;
+use collectors::model::Snapshot;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 /// How one collector fared in its last round.
@@ -29,19 +31,31 @@ pub struct Finding {
 }
 
 impl Engine {
-    /// Lets these collectors run once, and waits longer than a page would for those that are slow.
+    /// Lets these collectors run once, and tells how each fared.
     pub fn findings(self: &Arc<Self>, selection: &[usize], patience: Duration) -> Vec<Finding> {
-        let until = self.shared.machine.clock.monotonic() + patience;
-        drop(self.ask(selection.into(), patience));
+        let state = self.run_all(&self.begin(selection.into(), patience));
+        let now = self.shared.machine.clock.monotonic();
+        selection.iter().map(|&at| Finding::of(&state.slots[at], now)).collect()
+    }
+
+    /// What the machine says now, from those too for which a page would not wait: for somebody who asks only once.
+    pub fn ask_once(self: &Arc<Self>, selection: Arc<[usize]>, patience: Duration) -> Snapshot {
+        let ask = self.begin(selection, patience);
+        let (batches, rows) = self.shared.gather(&ask, self.run_all(&ask));
+        self.shared.own.snapshot(batches, &rows, &self.shared.machine)
+    }
+
+    /// Lets all that is asked run, and waits longer than a page would for those that are slow.
+    fn run_all(self: &Arc<Self>, ask: &Ask) -> MutexGuard<'_, State> {
         let clock = &self.shared.machine.clock;
+        drop(self.ask(Arc::clone(&ask.selection), ask.deadline.saturating_sub(clock.monotonic())));
         let mut state = lock(&self.shared.state);
-        while clock.monotonic() < until && selection.iter().any(|&at| state.slots[at].phase != Phase::Idle) {
+        while clock.monotonic() < ask.deadline && ask.selection.iter().any(|&at| state.slots[at].phase != Phase::Idle) {
             state.waiting += 1;
-            state = clock.wait(&self.shared.ended, state, until);
+            state = clock.wait(&self.shared.ended, state, ask.deadline);
             state.waiting -= 1;
         }
-        let now = clock.monotonic();
-        selection.iter().map(|&at| Finding::of(&state.slots[at], now)).collect()
+        state
     }
 }
 

@@ -366,7 +366,10 @@ fn findings_wait_for_the_slow_and_tell_of_the_stuck() {
         stage.tell(name, what);
     }
     let engine = Arc::clone(&stage.engine);
-    let asker = std::thread::spawn(move || engine.findings(&[0, 1, 2, 3], Duration::from_secs(2)));
+    let asker = std::thread::spawn(move || {
+        let page = engine.ask_once([0, 1, 2, 3].into(), Duration::from_secs(2));
+        (page, engine.findings(&[0, 1, 2, 3], Duration::ZERO))
+    });
     let begun = stage.script_time();
     while !asker.is_finished() {
         std::thread::sleep(Duration::from_millis(5));
@@ -375,7 +378,10 @@ fn findings_wait_for_the_slow_and_tell_of_the_stuck() {
             stage.tell("slow", "go on");
         }
     }
-    let found = asker.join().unwrap();
+    let (page, found) = asker.join().unwrap();
+    let values =
+        page.batches().iter().flat_map(|batch| batch.columns()).filter(|column| column.family.name == VALUE.name);
+    assert_eq!(values.map(|column| column.samples.len()).sum::<usize>(), 2);
     let states: Vec<_> = found.iter().map(|finding| (finding.state, finding.series)).collect();
     assert_eq!(states, [("ok", 1), ("absent", 0), ("ok", 1), ("stuck", 0)]);
     assert!(found[2].took.min(found[3].took) >= Duration::from_millis(900));
