@@ -186,7 +186,7 @@ impl Collector for Bcache {
             let home = format!("{FOLDER}/{uuid}");
             let of = out.entity(UUID, [uuid]);
             files(&home, OF_SET, of, host, out);
-            let Some(names) = present(host.names(Root::Sys, &home), out) else { continue };
+            let Some(names) = out.found(host.names(Root::Sys, &home)) else { continue };
             for name in &names {
                 let home = format!("{home}/{name}");
                 if is_numbered(name, "bdev") {
@@ -211,14 +211,9 @@ fn is_numbered(name: &str, word: &str) -> bool {
     name.strip_prefix(word).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// What was read; nothing, without a word, where this kernel does not have it.
-fn present<T>(read: Result<T, Error>, out: &mut Batch) -> Option<T> {
-    if read.as_ref().is_err_and(Error::is_absent) { None } else { out.ok(read) }
-}
-
 fn files(home: &str, files: Files, of: Entity, host: &mut Host, out: &mut Batch) {
     for (file, family) in files {
-        let Some(text) = present(host.read(Root::Sys, format_args!("{home}/{file}")), out) else { continue };
+        let Some(text) = out.found(host.read(Root::Sys, format_args!("{home}/{file}"))) else { continue };
         match figure(parse::trim(text)) {
             // The kernel no longer counts them, and prints a zero.
             Some(0) if file.ends_with("cache_readaheads") => {}
@@ -230,7 +225,7 @@ fn files(home: &str, files: Files, of: Entity, host: &mut Host, out: &mut Batch)
 }
 
 fn lines(path: &str, lines: Files, of: Entity, host: &mut Host, out: &mut Batch) {
-    let Some(text) = present(host.read(Root::Sys, path), out) else { return };
+    let Some(text) = out.found(host.read(Root::Sys, path)) else { return };
     for (word, family) in lines {
         // A kernel that does not print the line has no such figure.
         match line(text, word.as_bytes()) {

@@ -158,11 +158,11 @@ struct At<'a> {
 impl At<'_> {
     fn names(&mut self, below: &str) -> Option<Vec<String>> {
         let names = self.host.names(Root::Sys, format_args!("{}{below}", self.home));
-        present(names, self.out)
+        self.out.found(names)
     }
 
     fn read(&mut self, file: &str) -> Option<&[u8]> {
-        present(self.host.read(Root::Sys, format_args!("{}/{file}", self.home)), self.out)
+        self.out.found(self.host.read(Root::Sys, format_args!("{}/{file}", self.home)))
     }
 
     fn malformed(&mut self, file: &str, expected: &'static str) {
@@ -184,7 +184,7 @@ impl At<'_> {
         rows: impl FnOnce(&'t [u8]) -> Vec<Option<R>>,
         mut put: impl FnMut(R, &mut Batch),
     ) {
-        let Some(text) = present(self.host.read(Root::Sys, format_args!("{}/{file}", self.home)), self.out) else {
+        let Some(text) = self.out.found(self.host.read(Root::Sys, format_args!("{}/{file}", self.home))) else {
             return;
         };
         let rows = rows(text);
@@ -229,11 +229,6 @@ impl At<'_> {
             out.put(&IO_ERRORS, of, errors);
         });
     }
-}
-
-/// What was read; nothing, without a word, where this kernel does not have it.
-fn present<T>(read: Result<T, Error>, out: &mut Batch) -> Option<T> {
-    if read.as_ref().is_err_and(Error::is_absent) { None } else { out.ok(read) }
 }
 
 /// The lines of an attribute, which comes whole: the last one may lack its end.

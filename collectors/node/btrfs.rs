@@ -97,27 +97,22 @@ impl Collector for Btrfs {
     }
 }
 
-/// What was read; nothing, without a word, where this kernel or filesystem does not have it.
-fn present<T>(read: Result<T, Error>, out: &mut Batch) -> Option<T> {
-    if read.as_ref().is_err_and(Error::is_absent) { None } else { out.ok(read) }
-}
-
 fn number(path: impl Display, host: &mut Host, out: &mut Batch) -> Option<u64> {
-    present(host.number(Root::Sys, path), out)
+    out.found(host.number(Root::Sys, path))
 }
 
 fn filesystem(home: &str, name: &str, host: &mut Host, out: &mut Batch) {
-    let uuid = present(host.text(Root::Sys, format_args!("{home}/metadata_uuid")), out);
+    let uuid = out.found(host.text(Root::Sys, format_args!("{home}/metadata_uuid")));
     let uuid = uuid.filter(|uuid| !uuid.is_empty()).unwrap_or_else(|| name.to_owned());
     // Without its folder of devices it is no filesystem, or has just been unmounted.
-    let Some(devices) = present(host.names(Root::Sys, format_args!("{home}/devices")), out) else { return };
-    let label = present(host.text(Root::Sys, format_args!("{home}/label")), out).unwrap_or_default();
+    let Some(devices) = out.found(host.names(Root::Sys, format_args!("{home}/devices"))) else { return };
+    let label = out.found(host.text(Root::Sys, format_args!("{home}/label"))).unwrap_or_default();
     let info = out.entity(&["label", "uuid"], [&label, &uuid]);
     out.put(&INFO, info, 1u64);
     let of = out.entity(UUID, [&uuid]);
     let reserve = number(format_args!("{home}/allocation/global_rsv_size"), host, out);
     out.put_some(&GLOBAL_RSV_SIZE, of, reserve);
-    if let Some(text) = present(host.read(Root::Sys, format_args!("{home}/commit_stats")), out) {
+    if let Some(text) = out.found(host.read(Root::Sys, format_args!("{home}/commit_stats"))) {
         let stats = [("commits", &COMMITS, 0), ("last_commit_ms", &LAST_COMMIT, 3)];
         let stats = stats.into_iter().chain([("max_commit_ms", &MAX_COMMIT, 3), ("total_commit_ms", &COMMIT_TIME, 3)]);
         for (word, family, decimals) in stats {
@@ -142,7 +137,7 @@ fn filesystem(home: &str, name: &str, host: &mut Host, out: &mut Batch) {
 }
 
 fn space(home: &str, uuid: &str, kind: &str, devices: usize, host: &mut Host, out: &mut Batch) {
-    let Some(names) = present(host.names(Root::Sys, format_args!("{home}/allocation/{kind}")), out) else { return };
+    let Some(names) = out.found(host.names(Root::Sys, format_args!("{home}/allocation/{kind}"))) else { return };
     let of = out.entity(TYPE, [kind, uuid]);
     let reserved = number(format_args!("{home}/allocation/{kind}/bytes_reserved"), host, out);
     out.put_some(&RESERVED, of, reserved);
@@ -187,10 +182,10 @@ fn device_uuid(home: &str, device: &str, host: &mut Host) -> String {
 }
 
 fn errors(home: &str, [partition, device, uuid]: [&str; 3], host: &mut Host, out: &mut Batch) {
-    let Some(numbers) = present(host.names(Root::Sys, format_args!("{home}/devinfo")), out) else { return };
+    let Some(numbers) = out.found(host.names(Root::Sys, format_args!("{home}/devinfo"))) else { return };
     // Two numbers and one device: the other one is missing, and either may be meant.
     let [number] = numbers.as_slice() else { return };
-    let Some(text) = present(host.read(Root::Sys, format_args!("{home}/devinfo/{number}/error_stats")), out) else {
+    let Some(text) = out.found(host.read(Root::Sys, format_args!("{home}/devinfo/{number}/error_stats"))) else {
         return;
     };
     for kind in ["write", "read", "flush", "corruption", "generation"] {

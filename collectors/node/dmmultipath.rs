@@ -48,7 +48,7 @@ fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Erro
 impl Collector for Dmmultipath {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         for sysfs_name in &host.devices(Root::Sys, FOLDER, |name| name.starts_with("dm-"))? {
-            let uuid = present(host.text(Root::Sys, format_args!("{FOLDER}/{sysfs_name}/dm/uuid")), out);
+            let uuid = out.found(host.text(Root::Sys, format_args!("{FOLDER}/{sysfs_name}/dm/uuid")));
             if let Some(uuid) = uuid.filter(|uuid| uuid.starts_with("mpath-")) {
                 device(sysfs_name, &uuid, host, out);
             }
@@ -57,20 +57,15 @@ impl Collector for Dmmultipath {
     }
 }
 
-/// What was read; nothing, without a word, for a device that has gone.
-fn present<T>(read: Result<T, Error>, out: &mut Batch) -> Option<T> {
-    if read.as_ref().is_err_and(Error::is_absent) { None } else { out.ok(read) }
-}
-
 fn device(sysfs_name: &str, uuid: &str, host: &mut Host, out: &mut Batch) {
     let home = format!("{FOLDER}/{sysfs_name}");
-    let Some(name) = present(host.text(Root::Sys, format_args!("{home}/dm/name")), out) else { return };
+    let Some(name) = out.found(host.text(Root::Sys, format_args!("{home}/dm/name"))) else { return };
     let info = out.entity(&["device", "sysfs_name", "uuid"], [&name, sysfs_name, uuid]);
     out.put(&INFO, info, 1u64);
     let of = out.entity(DEVICE, [&name, sysfs_name]);
-    let suspended = present(host.number(Root::Sys, format_args!("{home}/dm/suspended")), out);
+    let suspended = out.found(host.number(Root::Sys, format_args!("{home}/dm/suspended")));
     out.put_some(&ACTIVE, of, suspended.map(|suspended| suspended != 1));
-    let sectors = present(host.number(Root::Sys, format_args!("{home}/size")), out);
+    let sectors = out.found(host.number(Root::Sys, format_args!("{home}/size")));
     out.put_some(&SIZE, of, sectors.and_then(|sectors| sectors.checked_mul(512)));
     let paths = match host.names(Root::Sys, format_args!("{home}/slaves")) {
         Err(error) if error.is_absent() => Vec::new(),
@@ -80,7 +75,7 @@ fn device(sysfs_name: &str, uuid: &str, host: &mut Host, out: &mut Batch) {
     let mut active = 0u64;
     for path in &paths {
         // A path that has just been pulled out has no state, and does not work.
-        let Some(state) = present(host.text(Root::Sys, format_args!("{FOLDER}/{path}/device/state")), out) else {
+        let Some(state) = out.found(host.text(Root::Sys, format_args!("{FOLDER}/{path}/device/state"))) else {
             continue;
         };
         active += u64::from(matches!(state.as_str(), "running" | "live"));

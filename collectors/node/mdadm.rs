@@ -62,16 +62,11 @@ impl Collector for Mdadm {
                 Err(line) => out.fault(Error::malformed("/proc/mdstat", line, "an array")),
             }
         }
-        if let Some(names) = present(host.devices(Root::Sys, "block", |name| name.starts_with("md")), out) {
+        if let Some(names) = out.found(host.devices(Root::Sys, "block", |name| name.starts_with("md"))) {
             names.iter().for_each(|name| attributes(name, host, out));
         }
         Ok(())
     }
-}
-
-/// What was read; nothing, without a word, where this array does not have it.
-fn present<T>(read: Result<T, Error>, out: &mut Batch) -> Option<T> {
-    if read.as_ref().is_err_and(Error::is_absent) { None } else { out.ok(read) }
 }
 
 fn put(array: &Array, out: &mut Batch) {
@@ -102,15 +97,15 @@ fn put(array: &Array, out: &mut Batch) {
 /// not there, have no number of disks. During a reshape `raid_disks` says `4 (3)`: after and before.
 fn attributes(name: &str, host: &mut Host, out: &mut Batch) {
     let device = out.entity(&["device"], [name]);
-    let level = present(host.text(Root::Sys, format_args!("block/{name}/md/level")), out);
+    let level = out.found(host.text(Root::Sys, format_args!("block/{name}/md/level")));
     let is_of = |levels: &[&str]| level.as_deref().is_some_and(|level| levels.contains(&level));
-    let degraded = present(host.number(Root::Sys, format_args!("block/{name}/md/degraded")), out);
+    let degraded = out.found(host.number(Root::Sys, format_args!("block/{name}/md/degraded")));
     let never = is_of(&["raid0", "linear", "multipath", "faulty", "container", "imsm", "ddf"]);
     out.put_some(&DEGRADED, device, degraded.or(never.then_some(0)));
     if is_of(&["", "container", "imsm", "ddf"]) {
         return;
     }
-    let Some(text) = present(host.read(Root::Sys, format_args!("block/{name}/md/raid_disks")), out) else { return };
+    let Some(text) = out.found(host.read(Root::Sys, format_args!("block/{name}/md/raid_disks"))) else { return };
     match parse::words(text).next().map(parse::number) {
         Some(Some(disks)) => out.put(&RAID_DISKS, device, disks),
         Some(None) => out.fault(Error::malformed(&format!("/sys/block/{name}/md/raid_disks"), 1, "a whole number")),

@@ -99,7 +99,7 @@ impl Collector for Zfs {
                 continue;
             }
             // What is no folder is no pool, and some files there are long: the module's log is one.
-            if let Some(files) = present(host.names(Root::Proc, format_args!("{FOLDER}/{pool}")), out) {
+            if let Some(files) = out.found(host.names(Root::Proc, format_args!("{FOLDER}/{pool}"))) {
                 self.pool(&pool, &files, host, out);
             }
         }
@@ -115,7 +115,7 @@ impl Zfs {
                 continue;
             }
             let read = host.read(Root::Proc, format_args!("{FOLDER}/{pool}/{file}"));
-            let Some(text) = present(read, out) else { continue };
+            let Some(text) = out.found(read) else { continue };
             if is_dataset {
                 if let Some(dataset) = dataset(text) {
                     let of = out.entity(DATASET, [&String::from_utf8_lossy(dataset), pool]);
@@ -137,14 +137,6 @@ impl Zfs {
             }
         }
     }
-}
-
-/// What was read; nothing, without a word, for a pool or dataset that has gone.
-fn present<T>(read: Result<T, Error>, out: &mut Batch) -> Option<T> {
-    if read.as_ref().is_err_and(|error| error.is_absent() || matches!(error, Error::Gone { .. })) {
-        return None;
-    }
-    out.ok(read)
 }
 
 /// The families of one file, made when their lines are first seen.
