@@ -90,7 +90,7 @@ struct Hwmon {
 }
 
 fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
-    if host.names(Root::Sys, FOLDER).is_ok_and(|nodes| nodes.is_empty()) || !host.exists(Root::Sys, FOLDER) {
+    if !host.exists(Root::Sys, FOLDER) {
         return Ok(None);
     }
     Ok(Some(Box::new(Hwmon {
