@@ -61,14 +61,14 @@ pub static SPEC: Spec = Spec {
     options: &[
         Opt {
             name: "chip-include",
-            kind: OptKind::Instead("chip-exclude"),
+            kind: OptKind::Regex,
             default: "",
             help: "Chips to report, by the label chip; all others are left out.",
         },
         Opt { name: "chip-exclude", kind: OptKind::Regex, default: "", help: "Chips to leave out." },
         Opt {
             name: "sensor-include",
-            kind: OptKind::Instead("sensor-exclude"),
+            kind: OptKind::Regex,
             default: "",
             help: "Sensors to report, as \"chip;sensor\"; all others are left out.",
         },

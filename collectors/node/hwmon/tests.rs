@@ -194,6 +194,8 @@ node_hwmon_temp_celsius{chip=\"platform_coretemp_0\",sensor=\"temp2\"} 2
 ";
     tree.check(&SPEC, &options, expected);
     tree.check(&SPEC, &[("chip-include", "coretemp"), ("sensor-include", ";temp2$")], expected);
+    let both = [("chip-include", "."), ("sensor-include", ";temp[12]$")].into_iter().chain(options);
+    tree.check(&SPEC, &both.collect::<Vec<_>>(), expected);
 }
 
 #[test]
