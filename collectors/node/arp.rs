@@ -16,7 +16,7 @@ pub static SPEC: Spec = Spec {
     options: &[
         Opt {
             name: "device-include",
-            kind: OptKind::Instead("device-exclude"),
+            kind: OptKind::Regex,
             default: "",
             help: "Interfaces to report, all others are left out.",
         },
@@ -132,6 +132,7 @@ IP address       HW type     Flags       HW address            Mask     Device
         assert_eq!(tree.open(&SPEC, &[("device-exclude", "^(cni|ib)")]).round(), eth);
         let mut only = tree.open(&SPEC, &[("device-include", "cni0")]);
         assert_eq!(only.round(), cni);
+        assert_eq!(tree.open(&SPEC, &[("device-include", "0$"), ("device-exclude", "^(cni|ib)")]).round(), eth);
         tree.write("proc/net/arp", &TABLE[..TABLE.find("10.1").unwrap()]);
         assert_eq!(opened.round(), eth);
         assert_eq!(only.round(), "");

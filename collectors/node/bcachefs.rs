@@ -98,7 +98,13 @@ pub static SPEC: Spec = Spec {
 struct Bcachefs(HashMap<String, Arc<Family>>);
 
 fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
-    Ok(if host.exists(Root::Sys, FOLDER) { Some(Box::new(Bcachefs(HashMap::new()))) } else { None })
+    // The folder is there as soon as the module is; without a filesystem there is nothing to tell of.
+    let names = host.devices(Root::Sys, FOLDER, |_| true);
+    Ok(if names.is_ok_and(|names| names.is_empty()) || !host.exists(Root::Sys, FOLDER) {
+        None
+    } else {
+        Some(Box::new(Bcachefs(HashMap::new())))
+    })
 }
 
 impl Collector for Bcachefs {
@@ -385,6 +391,7 @@ mod tests {
                     compression_uncompressed_bytes{algorithm=\"gzip\",ID} 2\ndevice_info{device=\"0\",ID} 1\ninfo{ID} 1\n";
         assert_eq!(said, format!("{page}{}", "! malformed\n".repeat(4)));
         Tree::new(&[]).check(&SPEC, &[], "absent\n");
+        Tree::new(&[("sys/fs/bcachefs/", "")]).check(&SPEC, &[], "absent\n");
     }
 
     proptest! {

@@ -53,7 +53,7 @@ pub static SPEC: Spec = Spec {
     options: &[
         Opt {
             name: "device-include",
-            kind: OptKind::Instead("device-exclude"),
+            kind: OptKind::Regex,
             default: "",
             help: "Interfaces to ask, all others are left out.",
         },

@@ -65,6 +65,8 @@ fn statistics_and_devices_are_chosen() {
     tree.write("calls/ethtool/lo", "driver y\n");
     let expected = "node_ethtool_info{device=\"eth0\",driver=\"x\"} 1\nnode_ethtool_received_a{device=\"eth0\"} 1\n";
     tree.check(&SPEC, &[("metrics-include", "^rx_"), ("device-exclude", "^lo$")], expected);
+    let both = [("device-include", "^(eth0|lo)$"), ("metrics-include", "^rx_"), ("device-exclude", "^lo$")];
+    tree.check(&SPEC, &both, expected);
 }
 
 #[test]

@@ -61,14 +61,14 @@ pub static SPEC: Spec = Spec {
     options: &[
         Opt {
             name: "chip-include",
-            kind: OptKind::Instead("chip-exclude"),
+            kind: OptKind::Regex,
             default: "",
             help: "Chips to report, by the label chip; all others are left out.",
         },
         Opt { name: "chip-exclude", kind: OptKind::Regex, default: "", help: "Chips to leave out." },
         Opt {
             name: "sensor-include",
-            kind: OptKind::Instead("sensor-exclude"),
+            kind: OptKind::Regex,
             default: "",
             help: "Sensors to report, as \"chip;sensor\"; all others are left out.",
         },
@@ -90,7 +90,7 @@ struct Hwmon {
 }
 
 fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
-    if host.names(Root::Sys, FOLDER).is_ok_and(|nodes| nodes.is_empty()) || !host.exists(Root::Sys, FOLDER) {
+    if !host.exists(Root::Sys, FOLDER) {
         return Ok(None);
     }
     Ok(Some(Box::new(Hwmon {

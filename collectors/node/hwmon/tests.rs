@@ -194,14 +194,17 @@ node_hwmon_temp_celsius{chip=\"platform_coretemp_0\",sensor=\"temp2\"} 2
 ";
     tree.check(&SPEC, &options, expected);
     tree.check(&SPEC, &[("chip-include", "coretemp"), ("sensor-include", ";temp2$")], expected);
+    let both = [("chip-include", "."), ("sensor-include", ";temp[12]$")].into_iter().chain(options);
+    tree.check(&SPEC, &both.collect::<Vec<_>>(), expected);
 }
 
 #[test]
 fn a_machine_without_sensors_has_none_now() {
     let tree = Tree::new(&[]);
     tree.check(&SPEC, &[], "absent\n");
+    // The kernel knows of sensors and there are none: nothing has failed.
     tree.write("sys/class/hwmon/", "");
-    tree.check(&SPEC, &[], "absent\n");
+    tree.check(&SPEC, &[], "");
     let tree = one(&[("temp1_input", "1000")]);
     let mut opened = tree.open(&SPEC, &[]);
     assert!(opened.round().contains("node_hwmon_temp_celsius"));

@@ -43,7 +43,7 @@ pub static SPEC: Spec = Spec {
     options: &[
         Opt {
             name: "device-include",
-            kind: OptKind::Instead("device-exclude"),
+            kind: OptKind::Regex,
             default: "",
             help: "Adapters to report, all others are left out.",
         },

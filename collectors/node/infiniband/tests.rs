@@ -54,6 +54,7 @@ fn adapters_are_chosen() {
     let tree = tree();
     tree.check(&SPEC, &[("device-include", "^irdma")], OTHER);
     tree.check(&SPEC, &[("device-exclude", "^mlx5_0$")], OTHER);
+    tree.check(&SPEC, &[("device-include", "."), ("device-exclude", "^mlx5_0$")], OTHER);
 }
 
 #[test]
