@@ -209,7 +209,11 @@ impl Lists {
         let Some([online, present]) = &mut self.online else { return Ok(()) };
         let expected = |name| Error::malformed(name, 1, "a list such as 0-3,5");
         self.ranges.clear();
-        for range in parse::ranges(host.read_kept(online)?) {
+        let list = match host.read_kept(online) {
+            Err(error) if error.is_absent() => return put_each_online(host, out),
+            list => list?,
+        };
+        for range in parse::ranges(list) {
             self.ranges.push(range.ok_or_else(|| expected("/sys/devices/system/cpu/online"))?);
         }
         for range in parse::ranges(host.read_kept(present)?) {
@@ -236,6 +240,18 @@ impl Lists {
         }
         Ok(())
     }
+}
+
+/// By the file of each CPU: in a copy of sysfs the lists may be left out.
+fn put_each_online(host: &mut Host, out: &mut Batch) -> Result<(), Error> {
+    let is_cpu = |name: &str| name.strip_prefix("cpu").is_some_and(|cpu| parse::number(cpu.as_bytes()).is_some());
+    for name in host.devices(Root::Sys, FOLDER, is_cpu)? {
+        let online = host.number(Root::Sys, format_args!("{FOLDER}/{name}/online"));
+        let of = out.entity(CPU, [name.trim_start_matches("cpu")]);
+        let online = out.found(online);
+        out.put_some(&ONLINE, of, online);
+    }
+    Ok(())
 }
 
 /// The number as text, in memory that is used again.

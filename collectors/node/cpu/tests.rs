@@ -83,8 +83,6 @@ fn offline_cpus_are_told_where_the_first_can_be_one() {
     tree.check(&SPEC, &[], &format!("{online}{seconds}"));
     tree.write("sys/devices/system/cpu/present", "0-4294967295\n");
     tree.check(&SPEC, &[], &format!("{seconds}! malformed\n"));
-    tree.remove("sys/devices/system/cpu/online");
-    tree.check(&SPEC, &[], &format!("{seconds}! absent\n"));
 }
 
 proptest! {
@@ -107,6 +105,16 @@ proptest! {
 
 const STAT: (&str, &str) = ("proc/stat", "cpu0 1\n");
 const USER: &str = "node_cpu_seconds_total{cpu=\"0\",mode=\"user\"} 0.01\n";
+
+#[test]
+fn without_the_lists_each_cpu_is_asked() {
+    let online = |cpu: &str, online: &str| (format!("sys/devices/system/cpu/{cpu}/online"), online.to_owned());
+    let files = [online("cpu0", "1\n"), online("cpu1", "0\n"), online("cpufreq", "1\n")];
+    let tree = Tree::new(&[STAT]);
+    files.iter().for_each(|(path, text)| tree.write(path, text));
+    let expected = format!("node_cpu_online{{cpu=\"0\"}} 1\nnode_cpu_online{{cpu=\"1\"}} 0\n{USER}");
+    assert_eq!(tree.open(&SPEC, &[]).round(), expected);
+}
 
 #[test]
 fn isolated_cpus() {
