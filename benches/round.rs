@@ -12,11 +12,13 @@ use std::fs::{File, read_dir};
 use std::hint::black_box;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use wholenode::encode::{Format, Text};
 use wholenode::engine::{Engine, Instruments};
 
+/// The most that an attribute has.
+const PAGE: usize = 4096;
 /// What each collector that is on by default reads in a round, as patterns: a star for any name, braces for one of several
 /// words. A collector without a row is named in the output: its reads are missing from the floor.
 const FILES: &[(&str, &[&str])] = &[
@@ -182,11 +184,18 @@ fn matching(pattern: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Reads kept handles to their end; an attribute of sysfs comes whole.
+/// Whether a file comes whole with one call, and is a page at most. The kernel makes room for a file of `/proc/sys` that is as
+/// large as what it is given, and clears it.
+fn is_attribute(path: &Path) -> bool {
+    path.starts_with("/sys") || path.starts_with("/proc/sys")
+}
+
+/// Reads kept handles to their end.
 fn reread(handles: &[(bool, File)], buffer: &mut [u8]) {
     for (is_attribute, file) in handles {
         let mut length = 0;
-        while let Ok(more @ 1..) = file.read_at(buffer, length) {
+        let room = if *is_attribute { PAGE } else { buffer.len() };
+        while let Ok(more @ 1..) = file.read_at(&mut buffer[..room], length) {
             length += more as u64;
             if *is_attribute {
                 break;
@@ -199,7 +208,8 @@ fn reread(handles: &[(bool, File)], buffer: &mut [u8]) {
 fn reopen(paths: &[PathBuf], buffer: &mut [u8]) {
     for path in paths {
         if let Ok(mut file) = File::open(path) {
-            while let Ok(1..) = file.read(buffer) {}
+            let room = if is_attribute(path) { PAGE } else { buffer.len() };
+            while let Ok(1..) = file.read(&mut buffer[..room]) {}
         }
     }
 }
@@ -229,7 +239,7 @@ fn files(names: &[&str]) -> Vec<PathBuf> {
 }
 
 fn open_all(paths: &[PathBuf]) -> Vec<(bool, File)> {
-    paths.iter().map(|path| (path.starts_with("/sys"), File::open(path).unwrap())).collect()
+    paths.iter().map(|path| (is_attribute(path), File::open(path).unwrap())).collect()
 }
 
 /// `--bare SECONDS NAMES`, for peer.py: once a second, between which caches grow cold as they do between scrapes, the CPU
