@@ -12,51 +12,190 @@ use std::fs::{File, read_dir};
 use std::hint::black_box;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use wholenode::encode::{Format, Text};
 use wholenode::engine::{Engine, Instruments};
 
-/// What each collector reads in a round, as patterns with a star for any name. A collector without a row is named in the
-/// output: its reads are missing from the floor.
+/// The most that an attribute has.
+const PAGE: usize = 4096;
+/// What each collector that is on by default reads in a round, as patterns: a star for any name, braces for one of several
+/// words. A collector without a row is named in the output: its reads are missing from the floor.
 const FILES: &[(&str, &[&str])] = &[
-    ("cpu", &["/proc/stat", "/sys/devices/system/cpu/present", "/sys/devices/system/cpu/online"]),
+    ("arp", &["/proc/net/arp"]),
+    (
+        "bcache",
+        &[
+            "/sys/fs/bcache/*/*_*",
+            "/sys/fs/bcache/*/{bdev*,cache*}/{dirty_data,io_errors,metadata_written,written}",
+            "/sys/fs/bcache/*/stats_total/*",
+        ],
+    ),
+    (
+        "bcachefs",
+        &[
+            "/sys/fs/bcachefs/*/{btree_cache_size,compression_stats,errors}",
+            "/sys/fs/bcachefs/*/counters/*",
+            "/sys/fs/bcachefs/*/dev-*/{label,state,bucket_size,nbuckets,durability,io_done,io_errors}",
+        ],
+    ),
+    (
+        "bonding",
+        &[
+            "/sys/class/net/bonding_masters",
+            "/sys/class/net/*/bonding/slaves",
+            "/sys/class/net/*/bonding_slave/mii_status",
+        ],
+    ),
+    (
+        "btrfs",
+        &[
+            "/sys/fs/btrfs/*/{metadata_uuid,label,commit_stats}",
+            "/sys/fs/btrfs/*/devices/*/{size,dev}",
+            "/sys/fs/btrfs/*/devinfo/*/error_stats",
+            "/sys/fs/btrfs/*/allocation/{global_rsv_size,*/bytes_reserved,*/*/total_bytes,*/*/used_bytes}",
+        ],
+    ),
+    ("conntrack", &["/proc/sys/net/netfilter/{nf_conntrack_count,nf_conntrack_max}", "/proc/net/stat/nf_conntrack"]),
+    (
+        "cpu",
+        &[
+            "/proc/stat",
+            "/sys/devices/system/cpu/{present,online,isolated}",
+            "/sys/devices/system/cpu/*/thermal_throttle/{core,package}_throttle_count",
+        ],
+    ),
+    (
+        "cpufreq",
+        &[
+            "/sys/devices/system/cpu/offline",
+            "/sys/devices/system/cpu/*/cpufreq/{scaling_{cur,min,max}_freq,cpuinfo_{cur,avg,min,max}_freq,scaling_governor,scaling_available_governors}",
+        ],
+    ),
+    ("diskstats", &["/proc/diskstats"]),
+    ("dmi", &[]),
+    ("dmmultipath", &["/sys/block/*/dm/uuid"]),
+    (
+        "edac",
+        &[
+            "/sys/devices/system/edac/mc/mc*/{ce_count,ce_noinfo_count,ue_count,ue_noinfo_count}",
+            "/sys/devices/system/edac/mc/mc*/csrow*/{ce_count,ue_count,ch*_dimm_label,ch*_ce_count,ch*_ue_count}",
+        ],
+    ),
+    ("entropy", &["/proc/sys/kernel/random/{entropy_avail,poolsize}"]),
+    (
+        "fibrechannel",
+        &[
+            "/sys/class/fc_host/*/{dev_loss_tmo,fabric_name,port_id,port_name,port_state,port_type,speed,supported_classes,supported_speeds,symbolic_name}",
+            "/sys/class/fc_host/*/statistics/*",
+        ],
+    ),
+    ("filefd", &["/proc/sys/fs/file-nr"]),
     ("filesystem", &["/proc/1/mountinfo"]),
-    ("hwmon", &["/sys/class/hwmon/*/name", "/sys/class/hwmon/*/*_input"]),
+    ("hwmon", &["/sys/class/hwmon/*/name", "/sys/class/hwmon/*/*_*"]),
+    (
+        "infiniband",
+        &[
+            "/sys/class/infiniband/*/{board_id,fw_ver,hca_type}",
+            "/sys/class/infiniband/*/ports/*/{state,phys_state,rate}",
+            "/sys/class/infiniband/*/ports/*/{counters,hw_counters}/*",
+        ],
+    ),
+    ("ipvs", &["/proc/net/{ip_vs_stats,ip_vs}"]),
+    ("kernel_hung", &["/proc/sys/kernel/hung_task_detect_count"]),
     ("loadavg", &["/proc/loadavg"]),
-    ("mdadm", &["/proc/mdstat", "/sys/block/*/md/raid_disks", "/sys/block/*/md/degraded"]),
+    ("mdadm", &["/proc/mdstat", "/sys/block/*/md/{level,degraded,raid_disks}"]),
     ("meminfo", &["/proc/meminfo"]),
+    ("netclass", &["/sys/class/net/*/{flags,carrier_changes,mtu,operstate}"]),
     ("netdev", &["/proc/net/dev"]),
-    ("pressure", &["/proc/pressure/cpu", "/proc/pressure/io", "/proc/pressure/memory", "/proc/pressure/irq"]),
+    ("netstat", &["/proc/net/{netstat,snmp,snmp6}"]),
+    ("nfs", &["/proc/net/rpc/nfs"]),
+    ("nfsd", &["/proc/net/rpc/nfsd"]),
+    (
+        "nvme",
+        &[
+            "/sys/class/nvme/*/{firmware_rev,model,serial,state,cntlid}",
+            "/sys/class/nvme/*/nvme*/{ana_state,size,nuse,queue/logical_block_size}",
+        ],
+    ),
+    ("os", &[]),
+    (
+        "powersupplyclass",
+        &[
+            "/sys/class/power_supply/*/{capacity,charge,current,cycle,energy,health,manufacturer,model,online,power,present,scope,serial,status,technology,temp,time,type,usb,voltage}*",
+        ],
+    ),
+    ("pressure", &["/proc/pressure/{cpu,io,memory,irq}"]),
+    ("rapl", &["/sys/class/powercap/*/{name,energy_uj}"]),
+    ("schedstat", &["/proc/schedstat"]),
+    ("selinux", &["/sys/fs/selinux/enforce", "/proc/self/attr/current"]),
+    ("sockstat", &["/proc/net/{sockstat,sockstat6}"]),
     ("softnet", &["/proc/net/softnet_stat"]),
     ("stat", &["/proc/stat"]),
+    ("tapestats", &["/sys/class/scsi_tape/st*/stats/*"]),
     ("textfile", &[]),
-    ("time", &["/sys/devices/system/clocksource/*/current_clocksource"]),
+    ("thermal_zone", &["/sys/class/thermal/*/{type,temp,cur_state,max_state}"]),
+    ("time", &["/sys/devices/system/clocksource/*/{available,current}_clocksource"]),
+    ("timex", &[]),
+    ("udp_queues", &["/proc/net/{udp,udp6}"]),
     ("uname", &[]),
+    ("vmstat", &["/proc/vmstat"]),
+    (
+        "watchdog",
+        &[
+            "/sys/class/watchdog/*/{bootstatus,fw_version,nowayout,access_cs0,pretimeout,timeleft,timeout,identity,options,pretimeout_governor,state,status}",
+        ],
+    ),
+    ("xfs", &["/sys/fs/xfs/*/stats/stats"]),
+    ("zfs", &["/proc/spl/kstat/zfs/*", "/proc/spl/kstat/zfs/*/*"]),
 ];
 
-/// The existing files that a pattern means.
+/// The patterns without braces that one with braces means. The innermost come first, so that there may be some in others.
+fn expand(pattern: &str) -> Vec<String> {
+    let Some(end) = pattern.find('}') else { return vec![pattern.to_owned()] };
+    let start = pattern[..end].rfind('{').unwrap();
+    // Braces further out are not ended yet, so these words are all of the innermost ones.
+    let words = pattern[start + 1..end].split(',');
+    words.flat_map(|word| expand(&format!("{}{word}{}", &pattern[..start], &pattern[end + 1..]))).collect()
+}
+
+/// Whether a name is what a word with stars means.
+fn fits(word: &str, name: &str) -> bool {
+    let Some((start, rest)) = word.split_once('*') else { return word == name };
+    let Some(name) = name.strip_prefix(start) else { return false };
+    name.char_indices().map(|(at, _)| at).chain([name.len()]).any(|at| fits(rest, &name[at..]))
+}
+
+/// The existing files that a pattern without braces means.
 fn matching(pattern: &str) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::from("/")];
     for word in pattern.split('/').skip(1) {
-        let Some((start, end)) = word.split_once('*') else {
+        if !word.contains('*') {
             found.iter_mut().for_each(|path| path.push(word));
             continue;
-        };
-        let fits = |name: &str| name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end);
+        }
         let entries = found.iter().flat_map(|folder| read_dir(folder).into_iter().flatten().flatten());
-        found =
-            entries.filter(|entry| entry.file_name().to_str().is_some_and(fits)).map(|entry| entry.path()).collect();
+        found = entries
+            .filter(|entry| entry.file_name().to_str().is_some_and(|name| fits(word, name)))
+            .map(|entry| entry.path())
+            .collect();
     }
     found.retain(|path| File::open(path).is_ok_and(|mut file| file.read(&mut [0; 64]).is_ok()));
     found
 }
 
-/// Reads kept handles to their end; an attribute of sysfs comes whole.
+/// Whether a file comes whole with one call, and is a page at most. The kernel makes room for a file of `/proc/sys` that is as
+/// large as what it is given, and clears it.
+fn is_attribute(path: &Path) -> bool {
+    path.starts_with("/sys") || path.starts_with("/proc/sys")
+}
+
+/// Reads kept handles to their end.
 fn reread(handles: &[(bool, File)], buffer: &mut [u8]) {
     for (is_attribute, file) in handles {
         let mut length = 0;
-        while let Ok(more @ 1..) = file.read_at(buffer, length) {
+        let room = if *is_attribute { PAGE } else { buffer.len() };
+        while let Ok(more @ 1..) = file.read_at(&mut buffer[..room], length) {
             length += more as u64;
             if *is_attribute {
                 break;
@@ -69,7 +208,8 @@ fn reread(handles: &[(bool, File)], buffer: &mut [u8]) {
 fn reopen(paths: &[PathBuf], buffer: &mut [u8]) {
     for path in paths {
         if let Ok(mut file) = File::open(path) {
-            while let Ok(1..) = file.read(buffer) {}
+            let room = if is_attribute(path) { PAGE } else { buffer.len() };
+            while let Ok(1..) = file.read(&mut buffer[..room]) {}
         }
     }
 }
@@ -89,7 +229,9 @@ fn files(names: &[&str]) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     for name in names {
         match FILES.iter().find(|(known, _)| known == name) {
-            Some((_, patterns)) => paths.extend(patterns.iter().flat_map(|pattern| matching(pattern))),
+            Some((_, patterns)) => {
+                paths.extend(patterns.iter().flat_map(|pattern| expand(pattern)).flat_map(|pattern| matching(&pattern)))
+            }
             None => eprintln!("{name}: its files are not listed in this bench; the floor is too low"),
         }
     }
@@ -97,7 +239,7 @@ fn files(names: &[&str]) -> Vec<PathBuf> {
 }
 
 fn open_all(paths: &[PathBuf]) -> Vec<(bool, File)> {
-    paths.iter().map(|path| (path.starts_with("/sys"), File::open(path).unwrap())).collect()
+    paths.iter().map(|path| (is_attribute(path), File::open(path).unwrap())).collect()
 }
 
 /// `--bare SECONDS NAMES`, for peer.py: once a second, between which caches grow cold as they do between scrapes, the CPU

@@ -4,6 +4,9 @@
 //! is being made or removed, seconds on a busy Kubernetes node, and makes others wait. What the file lacks or sums up is
 //! in `/sys/class/net/*/statistics/`, which takes no lock either, and is read when it can have changed. Counters that go
 //! backwards (a driver was reset) are shown as the kernel shows them.
+//!
+//! The kernel takes 1.2 ms to print 1,000 interfaces, and what is in files of its own 25 ms more when they are new: it
+//! runs apart from the others.
 
 mod address;
 mod families;
@@ -14,7 +17,7 @@ mod tests;
 
 use crate::kit::{Error, Filter, Host, KeptFile, Opt, OptKind, Options, Root, parse};
 use crate::model::{Batch, Family};
-use crate::{Collector, Group, Spec};
+use crate::{Collector, Group, Pace, Spec};
 use address::Addresses;
 use families::{COLUMNS, DETAILED, FAMILIES, LABELS, RX_NOHANDLER};
 use parts::GROUPS;
@@ -62,6 +65,7 @@ pub static SPEC: Spec = Spec {
             help: "Report what rtnetlink has too; without it, only what /proc/net/dev has (neither is asked over rtnetlink).",
         },
     ],
+    pace: Pace::Apart { min: Duration::ZERO },
     ..Spec::new(Group::Node, "netdev", "Traffic of network interfaces from /proc/net/dev.", FAMILIES, open)
 };
 

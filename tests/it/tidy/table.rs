@@ -1,9 +1,9 @@
 //! The written table of collectors, and the names of what they measure.
 
-use super::source::{Source, closing, files, sources};
+use super::source::{Source, closing, files, read, sources};
 use super::{broken_rule, groups};
 use collectors::model::{Family, Kind};
-use collectors::{ALL, Group, Spec};
+use collectors::{ALL, Group, Pace, Spec};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Counters whose names node_exporter gave them without `_total`.
@@ -98,6 +98,18 @@ fn every_collector_is_in_the_table_under_its_own_name() {
         broken,
         "file name = Spec.name, folder = group, and a row in collectors::ALL: one of the three is missing or other",
     );
+}
+
+#[test]
+fn every_pace_is_written_down() {
+    let page = read("benches/README.md");
+    let is_missing = |spec: &&&Spec| {
+        let default = if spec.default { "on" } else { "off" };
+        let pace = if spec.pace == Pace::Round { "round" } else { "apart" };
+        !page.contains(&format!("\n| `{}` | {default} | {pace} | ", spec.name))
+    };
+    let broken = ALL.iter().filter(is_missing).map(|spec| spec.name.to_owned()).collect();
+    broken_rule(broken, "the paces in benches/README.md lack it or say otherwise: cargo bench --bench pace -- --write");
 }
 
 #[test]
