@@ -10,6 +10,9 @@ use std::net::IpAddr;
 
 mod script;
 mod socket;
+mod watch;
+
+pub use watch::LinkNews;
 
 pub(super) use script::script;
 use socket::Ending;

@@ -1,13 +1,15 @@
 //! `/sys/class/net/`: what network interfaces are, how they are set, and whether they are up.
 //!
 //! A machine with many containers has hundreds of interfaces with more than twenty attributes each, and the kernel takes
-//! a lock of the whole network (RTNL) for some. So each round reads the four that tell whether anything has happened to
-//! an interface. When something has, to any of them, all attributes are read again, and else once a minute: a bond's
-//! speed changes with its ports.
+//! a lock of the whole network (RTNL) for some. So each round asks for news first, which the kernel sends to whoever
+//! listens (rtnetlink's group of links); where there is none to be had, it reads the four attributes that tell whether
+//! anything has happened to an interface. When something has, to any of them, all attributes are read again, and else once
+//! a minute: a bond's speed changes with its ports.
 //!
 //! A driver that knows no speed or duplex, or a link that is down, says EINVAL: there is no such figure. An interface
 //! that is removed while it is read has none at all.
 
+use crate::kit::netlink::LinkNews;
 use crate::kit::{Error, Filter, Host, KeptFile, Opt, OptKind, Options, Root, parse};
 use crate::model::{Batch, Family, counter, gauge};
 use crate::{Collector, Group, Pace, Spec};
@@ -129,6 +131,7 @@ struct Netclass {
     devices: BTreeMap<String, Option<Device>>,
     /// When all attributes were read last.
     settled: Option<Duration>,
+    news: LinkNews,
 }
 
 struct Device {
@@ -151,22 +154,29 @@ fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>
         skips_invalid_speed: options.flag("ignore-invalid-speed"),
         devices: BTreeMap::new(),
         settled: None,
+        news: LinkNews::default(),
     })))
 }
 
 impl Collector for Netclass {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
+        let now = host.monotonic();
+        let is_settled = self.settled.is_some_and(|then| now.saturating_sub(then) < SETTLED_FOR);
+        if !host.links_have_changed(&mut self.news) && is_settled {
+            devices(&mut self.devices)
+                .filter(|(_, device)| !device.is_new)
+                .for_each(|(name, device)| device.put(name, self.skips_invalid_speed, out));
+            return Ok(());
+        }
+        // Until all is read: the news is taken.
+        let settled = self.settled.take();
         self.list(host)?;
         let mut has_changed = false;
         for (name, device) in devices(&mut self.devices) {
             has_changed |= device.watch(name, host, out) && !device.is_new;
         }
-        let now = host.monotonic();
-        let is_settled = self.settled.is_some_and(|then| now.saturating_sub(then) < SETTLED_FOR);
         let reads_all = has_changed || !is_settled;
-        if reads_all {
-            self.settled = Some(now);
-        }
+        self.settled = if reads_all { Some(now) } else { settled };
         for (name, device) in devices(&mut self.devices) {
             if reads_all || device.is_new {
                 // One that was removed is not put, nor what was read of it last.

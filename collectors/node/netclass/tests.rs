@@ -158,7 +158,13 @@ fn a_thousand_interfaces_do_not_take_the_handles_of_all() {
     let tree = Tree::new(&[]);
     (0..KEPT_DEVICES + 2).for_each(|n| add(&tree, &format!("veth{n}"), &[("flags", "0x1\n"), ("operstate", "up\n")]));
     let mut host = tree.host();
-    let mut netclass = Netclass { ignored: None, skips_invalid_speed: false, devices: BTreeMap::new(), settled: None };
+    let mut netclass = Netclass {
+        ignored: None,
+        skips_invalid_speed: false,
+        devices: BTreeMap::new(),
+        settled: None,
+        news: LinkNews::default(),
+    };
     let mut out = Batch::new(10_000);
     netclass.collect(&mut host, &mut out).unwrap();
     assert_eq!(out.len(), 3 * (KEPT_DEVICES + 2));
