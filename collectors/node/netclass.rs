@@ -162,7 +162,8 @@ impl Collector for Netclass {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         let now = host.monotonic();
         let is_settled = self.settled.is_some_and(|then| now.saturating_sub(then) < SETTLED_FOR);
-        if !host.links_have_changed(&mut self.news) && is_settled {
+        let is_told = host.links_have_changed(&mut self.news);
+        if is_told == Some(false) && is_settled {
             devices(&mut self.devices)
                 .filter(|(_, device)| !device.is_new)
                 .for_each(|(name, device)| device.put(name, self.skips_invalid_speed, out));
@@ -175,7 +176,7 @@ impl Collector for Netclass {
         for (name, device) in devices(&mut self.devices) {
             has_changed |= device.watch(name, host, out) && !device.is_new;
         }
-        let reads_all = has_changed || !is_settled;
+        let reads_all = has_changed || is_told == Some(true) || !is_settled;
         self.settled = if reads_all { Some(now) } else { settled };
         for (name, device) in devices(&mut self.devices) {
             if reads_all || device.is_new {
