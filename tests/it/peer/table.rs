@@ -25,6 +25,13 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
     meant("", "node_exporter_build_info", "its own build"),
     meant("", "node_scrape_collector_duration_seconds", "its own time"),
     meant(
+        "live",
+        "node_processes_state{",
+        "a state that no process is in has no series: the exporter asked is itself in R",
+    ),
+    meant("live", "node_processes_threads_state{", "likewise"),
+    meant("live", "node_tcp_connection_states{", "the scrape's own connection counts while it lasts"),
+    meant(
         "",
         "node_scrape_collector_success",
         "0 there also where a machine has no such thing, and where one file of many can't be read",
