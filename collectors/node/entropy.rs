@@ -27,7 +27,9 @@ fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Erro
     if !FILES.iter().any(|(path, _)| host.exists(Root::Proc, path)) {
         return Ok(None);
     }
-    Ok(Some(Box::new(Entropy(FILES.map(|(path, _)| KeptFile::single(path))))))
+    // The size is a constant of the kernel.
+    let [available, size] = FILES.map(|(path, _)| KeptFile::single(path));
+    Ok(Some(Box::new(Entropy([available, size.rarely()]))))
 }
 
 impl Collector for Entropy {

@@ -63,7 +63,8 @@ fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Erro
     let sources = folders.iter().filter_map(|folder| {
         let file = |name| KeptFile::new(Root::Sys, format!("{CLOCKSOURCES}/{folder}/{name}"));
         let device = folder.strip_prefix("clocksource")?.to_owned();
-        Some(Source { device, available: file("available_clocksource"), current: file("current_clocksource") })
+        let available = file("available_clocksource").rarely();
+        Some(Source { device, available, current: file("current_clocksource") })
     });
     Ok(Some(Box::new(Time { sources: sources.collect(), zone: None, zone_due: Duration::ZERO })))
 }

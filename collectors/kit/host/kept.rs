@@ -14,6 +14,8 @@ pub(super) const PAGE: usize = 4096;
 
 /// How long what one collector has read is new to others.
 pub(super) const SHARED_FOR: Duration = Duration::from_millis(10);
+/// How long what hardly ever changes is believed.
+pub(super) const RARELY: Duration = Duration::from_secs(60);
 
 /// A file that is read every round. Its handle is kept where that costs nobody anything.
 ///
@@ -26,6 +28,9 @@ pub struct KeptFile {
     end: End,
     /// The number of the shared reading that was taken last; `None`: its readings are its own.
     shared: Option<u64>,
+    /// Whether it is read only once in a while, and what it was then, and when.
+    rarely: bool,
+    was: Option<(Duration, Box<[u8]>)>,
     handle: Option<(OwnedFd, Permit)>,
 }
 
@@ -50,7 +55,7 @@ impl End {
 impl KeptFile {
     /// The file at `path` below `root`. Nothing is opened yet.
     pub fn new(root: Root, path: impl Into<String>) -> Self {
-        Self { root, path: path.into(), end: End::of(root), shared: None, handle: None }
+        Self { root, path: path.into(), end: End::of(root), shared: None, rarely: false, was: None, handle: None }
     }
 
     /// A file of procfs that is one record (the kernel's `single_open`) such as `stat` and `meminfo`: it is printed as a
@@ -81,6 +86,11 @@ impl KeptFile {
         Self { shared: Some(0), ..self }
     }
 
+    /// A small file that hardly ever changes: what was read is believed for [`RARELY`], and no handle is kept.
+    pub fn rarely(self) -> Self {
+        Self { rarely: true, ..self }
+    }
+
     fn is_of_the_whole_machine(&self) -> bool {
         self.root != Root::Proc || !self.path.starts_with(|c: char| c.is_ascii_digit())
     }
@@ -94,10 +104,36 @@ impl Host {
     /// that is loaded again has new files under the old names.
     pub fn read_kept(&mut self, file: &mut KeptFile) -> Result<&[u8], Error> {
         let length = match file.shared {
+            _ if file.rarely => self.fill_rarely(file)?,
             Some(last) => self.fill_shared(file, last)?,
             None => self.fill_kept(file)?,
         };
         Ok(&self.buffer[..length])
+    }
+
+    fn fill_rarely(&mut self, file: &mut KeptFile) -> Result<usize, Error> {
+        let now = self.monotonic();
+        let is_believed = |(read, _): &(Duration, _)| now.saturating_sub(*read) < RARELY;
+        if !file.was.as_ref().is_some_and(is_believed) {
+            file.was = None;
+            let length = self.fill_kept(file)?;
+            file.was = Some((now, self.buffer[..length].into()));
+            return Ok(length);
+        }
+        let was = file.was.as_ref().map_or(&[][..], |(_, bytes)| bytes);
+        Ok(self.lay_out(was))
+    }
+
+    /// Puts into the buffer what was read before.
+    fn lay_out(&mut self, bytes: &[u8]) -> usize {
+        if self.buffer.capacity() == 0 {
+            self.buffer = self.machine.buffer();
+        }
+        if self.buffer.len() < bytes.len() {
+            self.buffer.resize(bytes.len(), 0);
+        }
+        self.buffer[..bytes.len()].copy_from_slice(bytes);
+        bytes.len()
     }
 
     fn fill_shared(&mut self, file: &mut KeptFile, last: u64) -> Result<usize, Error> {
@@ -108,13 +144,8 @@ impl Host {
             && reading.number > last
             && now.saturating_sub(reading.taken) < SHARED_FOR
         {
-            let length = reading.bytes.len();
-            if self.buffer.len() < length {
-                self.buffer.resize(length, 0);
-            }
-            self.buffer[..length].copy_from_slice(&reading.bytes);
             file.shared = Some(reading.number);
-            return Ok(length);
+            return Ok(self.lay_out(&reading.bytes));
         }
         let length = self.fill_kept(file)?;
         let mut readings = lock(&machine.readings);
@@ -143,7 +174,8 @@ impl Host {
         }
         let handle = self.open()?;
         let length = fill(&mut self.buffer, &handle, file.end).map_err(|errno| self.error(errno))?;
-        if file.is_of_the_whole_machine()
+        if !file.rarely
+            && file.is_of_the_whole_machine()
             && is_kernel_tree(&handle)
             && let Some(permit) = self.machine.permit()
         {

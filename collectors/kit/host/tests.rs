@@ -1,6 +1,6 @@
 use super::super::testing::Tree;
 use super::super::{Child, Clock, Roots};
-use super::kept::SHARED_FOR;
+use super::kept::{RARELY, SHARED_FOR};
 use super::*;
 
 fn live() -> Host {
@@ -24,6 +24,27 @@ fn a_file_of_a_process_is_never_kept() {
     let mut host = live();
     let mut file = KeptFile::new(Root::Proc, format!("{}/net/dev", std::process::id()));
     host.read_kept(&mut file).unwrap();
+    assert_eq!(host.machine().handles(), 0);
+}
+
+#[test]
+fn what_hardly_changes_is_read_once_a_minute() {
+    const FILE: &str = "sys/devices/system/cpu/isolated";
+    let tree = Tree::new(&[("calls/clock", "wall 86400\nboot 10\n"), (FILE, "1\n")]);
+    let mut host = tree.host();
+    let mut file = KeptFile::new(Root::Sys, "devices/system/cpu/isolated").rarely();
+    assert_eq!(host.read_kept(&mut file).unwrap(), b"1\n");
+    tree.write(FILE, "2-3\n");
+    assert_eq!(host.read_kept(&mut file).unwrap(), b"1\n");
+    let Clock::Scripted(script) = host.machine().clock.clone() else { panic!("a tree's clock is scripted") };
+    script.advance(RARELY);
+    assert_eq!(host.read_kept(&mut file).unwrap(), b"2-3\n");
+    // What could not be read is asked for again at once, and what it was is forgotten.
+    script.advance(RARELY);
+    tree.remove(FILE);
+    assert!(host.read_kept(&mut file).unwrap_err().is_absent());
+    tree.write(FILE, "4\n");
+    assert_eq!(host.read_kept(&mut file).unwrap(), b"4\n");
     assert_eq!(host.machine().handles(), 0);
 }
 

@@ -142,7 +142,7 @@ fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>
         before: Vec::new(),
         lists: Lists {
             online: online.then(|| [list("online"), list("present")]),
-            isolated: isolated.then(|| list("isolated")),
+            isolated: isolated.then(|| list("isolated").rarely()),
             ranges: Vec::new(),
             label: String::new(),
         },

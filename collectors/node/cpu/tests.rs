@@ -1,6 +1,7 @@
 use super::*;
 use crate::kit::testing::Tree;
 use proptest::prelude::*;
+use std::time::Duration;
 
 #[test]
 fn seconds_by_mode() {
@@ -118,13 +119,16 @@ fn without_the_lists_each_cpu_is_asked() {
 
 #[test]
 fn isolated_cpus() {
-    let tree = Tree::new(&[STAT, ("sys/devices/system/cpu/isolated", "1,3-4\n")]);
+    let clock = ("calls/clock", "wall 86400\nboot 10\n");
+    let tree = Tree::new(&[clock, STAT, ("sys/devices/system/cpu/isolated", "1,3-4\n")]);
     let isolated = |cpu| format!("node_cpu_isolated{{cpu=\"{cpu}\"}} 1\n");
     let mut opened = tree.open(&SPEC, &[]);
     assert_eq!(opened.round(), format!("{}{}{}{USER}", isolated(1), isolated(3), isolated(4)));
     tree.write("sys/devices/system/cpu/isolated", "\n");
+    opened.advance(Duration::from_secs(60));
     assert_eq!(opened.round(), USER);
     tree.write("sys/devices/system/cpu/isolated", "none\n");
+    opened.advance(Duration::from_secs(60));
     assert_eq!(opened.round(), format!("{USER}! malformed\n"));
 }
 

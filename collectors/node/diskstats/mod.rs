@@ -201,7 +201,7 @@ fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>
         return Ok(None);
     }
     Ok(Some(Box::new(Diskstats {
-        file: KeptFile::new(Root::Proc, "diskstats"),
+        file: KeptFile::new(Root::Proc, "diskstats").lines(),
         filter: options.filter("device-include", "device-exclude"),
         is_default: options.text("device-exclude") == Some(EXCLUDED),
         disks: Vec::new(),
