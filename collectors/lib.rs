@@ -3,6 +3,7 @@
 //! A collector knows the kernel and no format. It imports [`kit`] (the door to the machine), [`model`] (what is said)
 //! and nothing else: never a sibling, never the daemon.
 
+pub mod container;
 pub mod families;
 pub mod kit;
 pub mod model;
@@ -109,16 +110,19 @@ pub struct RunTime {
 pub enum Group {
     /// The machine itself: `node_*`.
     Node,
+    /// Containers, pods and services: `container_*`, `machine_*`.
+    Container,
 }
 
 impl Group {
     /// All groups.
-    pub const ALL: [Group; 1] = [Group::Node];
+    pub const ALL: [Group; 2] = [Group::Node, Group::Container];
 
     /// The page's name, and the folder's.
     pub fn name(self) -> &'static str {
         match self {
             Group::Node => "node",
+            Group::Container => "container",
         }
     }
 
@@ -126,6 +130,7 @@ impl Group {
     pub fn about(self) -> &'static str {
         match self {
             Group::Node => "the machine itself, under node_exporter's names",
+            Group::Container => "containers, pods and services, under cAdvisor's names",
         }
     }
 
@@ -133,6 +138,7 @@ impl Group {
     pub fn aliases(self) -> &'static [&'static str] {
         match self {
             Group::Node => &[],
+            Group::Container => &["cadvisor"],
         }
     }
 }
@@ -226,4 +232,5 @@ pub static ALL: &[&Spec] = &[
     &node::xfs::SPEC,
     &node::zfs::SPEC,
     &node::zoneinfo::SPEC,
+    &container::containers::SPEC,
 ];

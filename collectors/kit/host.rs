@@ -5,7 +5,7 @@ use super::sys::Room;
 use super::{Error, Machine, Mount, Root, StatFs, Uname, parse, statfs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, OFlags, RawDir};
+use rustix::fs::{FileType, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 use std::fmt::{Display, Write as _};
 use std::mem::MaybeUninit;
@@ -37,7 +37,7 @@ pub struct Host {
     pub(super) buffer: Vec<u8>,
     pub(super) sockets: Sockets,
     pub(super) room: Option<Room>,
-    path: String,
+    pub(super) path: String,
     empty: Vec<devices::Empty>,
 }
 
@@ -134,7 +134,24 @@ impl Host {
         self.each_name_at(&self.path, of)
     }
 
+    /// Each of the folders in a folder, in the kernel's order; names that are not UTF-8 are left out.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub fn each_folder(&mut self, root: Root, path: impl Display, mut of: impl FnMut(&str)) -> Result<(), Error> {
+        self.resolve(root, path)?;
+        self.each_entry_at(&self.path, |name, kind| {
+            if kind == FileType::Directory {
+                of(name)
+            }
+        })
+    }
+
     fn each_name_at(&self, folder: &str, mut of: impl FnMut(&str)) -> Result<(), Error> {
+        self.each_entry_at(folder, |name, _| of(name))
+    }
+
+    fn each_entry_at(&self, folder: &str, mut of: impl FnMut(&str, FileType)) -> Result<(), Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let error = |errno| Error::from_errno(folder, errno);
         let handle = rustix::fs::open(folder, flags, Mode::empty()).map_err(error)?;
@@ -145,7 +162,7 @@ impl Host {
         while let Some(Ok(entry)) = entries.next() {
             match entry.file_name().to_str() {
                 Ok("." | "..") | Err(_) => continue,
-                Ok(name) => of(name),
+                Ok(name) => of(name, entry.file_type()),
             }
             count += 1;
             if count == NAMES_MAX {
@@ -196,7 +213,7 @@ impl Host {
         self.path.push_str(path);
         let file = self.open()?;
         let stat = rustix::fs::fstat(&file).map_err(|errno| self.error(errno))?;
-        if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
+        if !FileType::from_raw_mode(stat.st_mode).is_file() {
             return Err(Error::Other { path: path.to_owned(), why: "not a regular file".to_owned() });
         }
         if u64::try_from(stat.st_size).unwrap_or(0) > limit as u64 {
@@ -289,7 +306,7 @@ impl Host {
         }
     }
 
-    fn resolve(&mut self, root: Root, path: impl Display) -> Result<(), Error> {
+    pub(super) fn resolve(&mut self, root: Root, path: impl Display) -> Result<(), Error> {
         if self.buffer.capacity() == 0 {
             self.buffer = self.machine.buffer();
         }
@@ -319,7 +336,7 @@ impl Host {
         }
     }
 
-    fn open(&self) -> Result<OwnedFd, Error> {
+    pub(super) fn open(&self) -> Result<OwnedFd, Error> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
         rustix::fs::open(self.path.as_str(), flags, Mode::empty()).map_err(|errno| self.error(errno))
     }
@@ -329,7 +346,7 @@ impl Host {
         Ok(&self.buffer[..length])
     }
 
-    fn error(&self, errno: Errno) -> Error {
+    pub(super) fn error(&self, errno: Errno) -> Error {
         match errno {
             Errno::FBIG => Error::TooLarge { path: self.path.clone(), limit: FILE_MAX },
             errno => Error::from_errno(&self.path, errno),
@@ -364,8 +381,13 @@ fn fill(buffer: &mut Vec<u8>, file: &OwnedFd, end: End) -> Result<usize, Errno> 
     }
 }
 
+/// Reads a file that the kernel gives as a whole.
+pub(super) fn fill_whole(buffer: &mut Vec<u8>, file: &OwnedFd) -> Result<usize, Errno> {
+    fill(buffer, file, End::Short)
+}
+
 /// Whether the file belongs to procfs, sysfs or a cgroup hierarchy.
-fn is_kernel_tree(file: &OwnedFd) -> bool {
+pub(super) fn is_kernel_tree(file: &OwnedFd) -> bool {
     const PROC: i64 = 0x9fa0;
     const SYSFS: i64 = 0x6265_6572;
     const CGROUP: i64 = 0x0027_e0eb;

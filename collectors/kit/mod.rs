@@ -3,6 +3,7 @@
 pub mod attribute;
 pub mod bus;
 mod calls;
+pub mod cgroup;
 pub mod child;
 mod clock;
 mod error;

@@ -82,6 +82,12 @@ pub fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((trim(&line[..colon]), trim(&line[colon + 1..])))
 }
 
+/// `nr_periods 42`: a word and its number.
+pub fn entry(line: &[u8]) -> Option<(&[u8], u64)> {
+    let blank = line.iter().position(|&byte| byte == b' ')?;
+    Some((&line[..blank], number(trim(&line[blank + 1..]))?))
+}
+
 /// The highest number of a CPU: no kernel is built for more.
 const CPU_MAX: u32 = 8191;
 

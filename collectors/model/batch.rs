@@ -116,14 +116,14 @@ impl Batch {
         self.intern(of, names.iter().map(|name| LabelName::Known(name)).zip(values), None)
     }
 
-    /// Like [`Batch::entity`], for a thing that began to exist after the machine did.
-    pub fn born<const N: usize>(
+    /// Like [`Batch::entity`], for a thing that began to exist after the machine did, as wall-clock time since 1970.
+    pub fn since<const N: usize>(
         &mut self,
         names: &'static [&'static str; N],
         values: [&str; N],
-        birth: Duration,
+        birth: Option<Duration>,
     ) -> Entity {
-        self.intern(Entity::MACHINE, names.iter().map(|name| LabelName::Known(name)).zip(values), Some(birth))
+        self.intern(Entity::MACHINE, names.iter().map(|name| LabelName::Known(name)).zip(values), birth)
     }
 
     /// The entity with labels whose names are known only at run time; the caller has checked that no name comes twice.

@@ -1,0 +1,236 @@
+//! Memory: `memory.current`, `memory.stat`, `memory.events` and their like of version 1.
+//!
+//! Of version 1, the figures named `total_` are taken: they include what is below, as all figures of version 2 do. The
+//! figures of the whole machine come from `/proc/meminfo`: a root cgroup tells little, and what it tells costs much.
+
+use super::metrics::{Metric, Page};
+use super::state::State;
+use crate::kit::cgroup::{Controller, Node, Trees};
+use crate::kit::{Error, Host, KeptFile, parse};
+
+/// The lines of `memory.stat` that are told: the family, the line's word in version 2 and in version 1.
+const LINES: [(Metric, &[u8], &[u8]); 12] = [
+    (Metric::Cache, b"file", b"total_cache"),
+    (Metric::Rss, b"anon", b"total_rss"),
+    (Metric::MappedFile, b"file_mapped", b"total_mapped_file"),
+    (Metric::KernelUsage, b"kernel", b""),
+    (Metric::ActiveFile, b"active_file", b"total_active_file"),
+    (Metric::InactiveFile, b"inactive_file", b"total_inactive_file"),
+    (Metric::FileDirty, b"file_dirty", b"total_dirty"),
+    (Metric::FileWriteback, b"file_writeback", b"total_writeback"),
+    (Metric::Pgscan, b"pgscan", b""),
+    (Metric::Pgsteal, b"pgsteal", b""),
+    (Metric::RefaultFile, b"workingset_refault_file", b""),
+    (Metric::RefaultAnon, b"workingset_refault_anon", b""),
+];
+const STAT: [Metric; 15] = [
+    Metric::WorkingSet,
+    Metric::Cache,
+    Metric::Rss,
+    Metric::MappedFile,
+    Metric::KernelUsage,
+    Metric::ActiveFile,
+    Metric::InactiveFile,
+    Metric::FileDirty,
+    Metric::FileWriteback,
+    Metric::Pgscan,
+    Metric::Pgsteal,
+    Metric::RefaultFile,
+    Metric::RefaultAnon,
+    Metric::Failures,
+    Metric::Swap,
+];
+const EVENTS: [Metric; 4] = [Metric::Failcnt, Metric::EventsHigh, Metric::EventsMax, Metric::OomEvents];
+
+/// What `memory.stat` tells, in the order of [`LINES`], and what is treated apart.
+#[derive(Debug, Default, PartialEq)]
+struct Stat {
+    lines: [Option<u64>; LINES.len()],
+    faults: Option<u64>,
+    major_faults: Option<u64>,
+    swap: Option<u64>,
+}
+
+impl Stat {
+    fn inactive_file(&self) -> Option<u64> {
+        let at = LINES.iter().position(|(metric, ..)| *metric == Metric::InactiveFile)?;
+        self.lines.get(at).copied().flatten()
+    }
+}
+
+/// Puts what is told of a cgroup that is not the root.
+pub(super) fn put(host: &mut Host, trees: &Trees, node: &mut Node<State>, page: &mut Page<'_>) -> Result<(), Error> {
+    let Some(tree) = trees.of(Controller::Memory) else { return Ok(()) };
+    let unified = trees.unified();
+    let name = |unified_name, name| if unified { unified_name } else { name };
+    let mut usage = None;
+    if page.wanted.any(&[Metric::MemoryUsage, Metric::WorkingSet]) {
+        let file = name("memory.current", "memory.usage_in_bytes");
+        let text = host.cgroup_kept(tree, &node.path, file, &mut node.own.memory)?;
+        usage = text.and_then(|text| parse::number(parse::trim(text)));
+        page.put(Metric::MemoryUsage, usage);
+    }
+    if page.wanted.any(&STAT)
+        && let Some(text) = host.cgroup_kept(tree, &node.path, "memory.stat", &mut node.own.memory_stat)?
+    {
+        put_stat(&stat(text, unified), usage, page);
+    }
+    if unified && page.wanted.any(&[Metric::Swap]) {
+        let text = host.cgroup(tree, &node.path, "memory.swap.current", &mut node.own.swap)?;
+        page.put(Metric::Swap, text.and_then(|text| parse::number(parse::trim(text))));
+    }
+    if page.wanted.any(&[Metric::MaxUsage]) {
+        let file = name("memory.peak", "memory.max_usage_in_bytes");
+        let text = host.cgroup(tree, &node.path, file, &mut node.own.memory_peak)?;
+        page.put(Metric::MaxUsage, text.and_then(|text| parse::number(parse::trim(text))));
+    }
+    if !unified && page.wanted.any(&[Metric::KernelUsage]) {
+        let text = host.cgroup(tree, &node.path, "memory.kmem.usage_in_bytes", &mut node.own.memory_kernel)?;
+        page.put(Metric::KernelUsage, text.and_then(|text| parse::number(parse::trim(text))));
+    }
+    if page.wanted.any(&EVENTS) {
+        put_events(host, (tree, unified), node, page)?;
+    }
+    Ok(())
+}
+
+fn put_stat(stat: &Stat, usage: Option<u64>, page: &mut Page<'_>) {
+    let working_set = usage.zip(stat.inactive_file()).map(|(usage, inactive)| usage.saturating_sub(inactive));
+    page.put(Metric::WorkingSet, working_set);
+    for ((metric, ..), value) in LINES.iter().zip(stat.lines) {
+        page.put(*metric, value);
+    }
+    page.put(Metric::Swap, stat.swap);
+    if page.wanted.any(&[Metric::Failures]) {
+        for (kind, value) in [("pgfault", stat.faults), ("pgmajfault", stat.major_faults)] {
+            // cAdvisor gives the same figure twice, under two scopes. This is the one that dashboards ask for.
+            let of = page.out.part(page.of, &["failure_type", "scope"], [kind, "container"]);
+            page.put_of(Metric::Failures, of, value);
+        }
+    }
+}
+
+/// `memory.events` of version 2; `memory.failcnt` and `memory.oom_control` of version 1, which counts kills since 4.13.
+fn put_events(
+    host: &mut Host,
+    (tree, unified): (&str, bool),
+    node: &mut Node<State>,
+    page: &mut Page<'_>,
+) -> Result<(), Error> {
+    let kills = if unified {
+        let events = host.cgroup(tree, &node.path, "memory.events", &mut node.own.memory_events)?;
+        let [high, max, kills] = events.map(|text| keys(text, [b"high", b"max", b"oom_kill"])).unwrap_or_default();
+        page.put(Metric::EventsHigh, high);
+        page.put(Metric::EventsMax, max);
+        page.put(Metric::Failcnt, max);
+        kills
+    } else {
+        if page.wanted.any(&[Metric::Failcnt]) {
+            let text = host.cgroup(tree, &node.path, "memory.failcnt", &mut node.own.memory_failcnt)?;
+            page.put(Metric::Failcnt, text.and_then(|text| parse::number(parse::trim(text))));
+        }
+        let text = host.cgroup(tree, &node.path, "memory.oom_control", &mut node.own.memory_events)?;
+        let [kills] = text.map(|text| keys(text, [b"oom_kill"])).unwrap_or_default();
+        kills
+    };
+    page.put(Metric::OomEvents, kills);
+    Ok(())
+}
+
+/// Puts the memory of the whole machine, as a root cgroup would have it.
+pub(super) fn put_root(host: &mut Host, meminfo: &mut KeptFile, page: &mut Page<'_>) -> Result<(), Error> {
+    const WORDS: [&[u8]; 8] = [
+        b"AnonPages:",
+        b"Cached:",
+        b"Buffers:",
+        b"SwapCached:",
+        b"Inactive(file):",
+        b"Active(file):",
+        b"Mapped:",
+        b"MemTotal:",
+    ];
+    let kibibytes = keys(host.read_kept(meminfo)?, WORDS);
+    let [anonymous, cached, buffers, swap_cached, inactive, active, mapped, total] =
+        kibibytes.map(|kibibytes| kibibytes.and_then(|kibibytes| kibibytes.checked_mul(1024)));
+    let file = cached.zip(buffers).map(|(cached, buffers)| cached + buffers + swap_cached.unwrap_or(0));
+    let usage = file.zip(anonymous).map(|(file, anonymous)| file + anonymous);
+    page.put(Metric::MemoryUsage, usage);
+    page.put(Metric::WorkingSet, usage.zip(inactive).map(|(usage, inactive)| usage.saturating_sub(inactive)));
+    page.put(Metric::Cache, file);
+    page.put(Metric::Rss, anonymous);
+    page.put(Metric::MappedFile, mapped);
+    page.put(Metric::ActiveFile, active);
+    page.put(Metric::InactiveFile, inactive);
+    page.put(Metric::MemoryLimit, total);
+    Ok(())
+}
+
+/// `anon 4096\nfile 8192\n…` of version 2, `cache 1\n…\ntotal_cache 1\n…` of version 1.
+fn stat(text: &[u8], unified: bool) -> Stat {
+    let mut stat = Stat::default();
+    for line in parse::lines_of_record(text) {
+        let Some((key, number)) = parse::entry(line) else { continue };
+        let known = |(_, word, total): &(Metric, &[u8], &[u8])| key == if unified { *word } else { *total };
+        let place = match LINES.iter().position(known) {
+            Some(at) => stat.lines.get_mut(at),
+            None => match (key, unified) {
+                (b"pgfault", true) | (b"total_pgfault", false) => Some(&mut stat.faults),
+                (b"pgmajfault", true) | (b"total_pgmajfault", false) => Some(&mut stat.major_faults),
+                (b"total_swap", false) => Some(&mut stat.swap),
+                _ => None,
+            },
+        };
+        if let Some(place) = place {
+            *place = Some(number);
+        }
+    }
+    stat
+}
+
+/// `low 0\nhigh 3\n…`: the numbers behind these words. `MemTotal:  16 kB` has a unit behind its number.
+pub(super) fn keys<const N: usize>(text: &[u8], words: [&[u8]; N]) -> [Option<u64>; N] {
+    let mut found = [None; N];
+    for line in parse::lines_of_record(text) {
+        let mut line = parse::words(line);
+        let Some(key) = line.next() else { continue };
+        if let Some(at) = words.iter().position(|word| *word == key)
+            && let Some(place) = found.get_mut(at)
+        {
+            *place = line.next().and_then(parse::number);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn both_forms_of_memory_stat() {
+        let told = stat(b"anon 1\nfile 2\nkernel 3\ninactive_file 4\nactive_file 5\npgfault 6\npgmajfault 7\n", true);
+        assert_eq!((told.lines[0], told.lines[1], told.lines[3]), (Some(2), Some(1), Some(3)));
+        assert_eq!((told.inactive_file(), told.faults, told.major_faults), (Some(4), Some(6), Some(7)));
+        let told = stat(b"cache 1\nrss 2\ntotal_cache 10\ntotal_rss 20\ntotal_swap 5\ntotal_inactive_file 3\n", false);
+        assert_eq!((told.lines[0], told.lines[1]), (Some(10), Some(20)));
+        assert_eq!((told.swap, told.inactive_file(), told.faults), (Some(5), Some(3), None));
+    }
+
+    #[test]
+    fn words_and_their_numbers() {
+        assert_eq!(
+            keys(b"low 0\nhigh 3\nmax 4\noom 1\noom_kill 1\n", [b"high", b"oom_kill", b"none"]),
+            [Some(3), Some(1), None]
+        );
+        assert_eq!(keys(b"MemTotal:       16 kB\n", [b"MemTotal:"]), [Some(16)]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>, unified: bool) {
+            stat(&bytes, unified);
+            keys(&bytes, [b"high"]);
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! The cgroups of containers, pods and services, under cAdvisor's names.
+//!
+//! The cgroups are walked once a round, parents before their children, and each file is read once. What a cgroup is, is
+//! told by its path; who it is, by what its runtime left on disk. What costs little and is asked for by dashboards is told
+//! of every container ([`LEAN`]), the rest when it is asked for.
+
+mod cpu;
+mod io;
+mod labels;
+mod limits;
+mod memory;
+mod metrics;
+mod pressure;
+mod state;
+
+use crate::kit::cgroup::{Controller, Forest, Kind, Life, Node, Trees};
+use crate::kit::{Error, Host, KeptFile, Opt, OptKind, Options, parse};
+use crate::model::{Batch, Value};
+use crate::{Collector, Group, Pace, Spec};
+use io::Disks;
+use labels::Style;
+use limits::Limits;
+use metrics::{FAMILIES, Metric, Page, Wanted};
+use regex_lite::Regex;
+use state::State;
+use std::time::Duration;
+
+/// Its row in the table.
+pub static SPEC: Spec = Spec {
+    options: OPTIONS,
+    // With 200 containers it takes several milliseconds.
+    pace: Pace::Apart { min: Duration::ZERO },
+    ..Spec::new(
+        Group::Container,
+        "containers",
+        "Processor time, memory, disks, network and limits of containers, pods and services, from their cgroups.",
+        &FAMILIES,
+        open,
+    )
+};
+
+const LEVELS: &[&str] = &["root", "slices", "services", "pods", "sandboxes", "containers"];
+const OPTIONS: &[Opt] = &[
+    Opt {
+        name: "levels",
+        kind: OptKind::Words(LEVELS),
+        default: "root,slices,services,pods,sandboxes,containers",
+        help: "The kinds of cgroups that are told of.",
+    },
+    Opt {
+        name: "families",
+        kind: OptKind::Regex,
+        default: "",
+        help: "The families that are told of every cgroup, beside those that dashboards need; .* for all.",
+    },
+    Opt {
+        name: "legacy-labels",
+        kind: OptKind::Flag,
+        default: "false",
+        help: "Whether pod_name, container_name and systemd_service_name are put beside the labels of today.",
+    },
+    Opt {
+        name: "name-style",
+        kind: OptKind::Words(&["kubelet", "dockershim"]),
+        default: "kubelet",
+        help: "What the label name of a container of Kubernetes is: the runtime's, or k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT.",
+    },
+    Opt {
+        name: "omit",
+        kind: OptKind::Words(&["id", "name"]),
+        default: "",
+        help: "The labels that are left out; without id, only containers can be told apart.",
+    },
+];
+
+/// What is told of containers: what dashboards and rules use.
+const LEAN: Wanted = Wanted::these(&[
+    Metric::CpuUsage,
+    Metric::CpuUser,
+    Metric::CpuSystem,
+    Metric::CfsPeriods,
+    Metric::CfsThrottledPeriods,
+    Metric::CfsThrottledSeconds,
+    Metric::MemoryUsage,
+    Metric::WorkingSet,
+    Metric::Cache,
+    Metric::Rss,
+    Metric::Swap,
+    Metric::Failures,
+    Metric::OomEvents,
+    Metric::FsReadsBytes,
+    Metric::FsWritesBytes,
+    Metric::FsReads,
+    Metric::FsWrites,
+    Metric::FsUsage,
+    Metric::FsLimit,
+    Metric::CpuPeriod,
+    Metric::CpuQuota,
+    Metric::CpuShares,
+    Metric::MemoryLimit,
+    Metric::StartTime,
+    Metric::LastSeen,
+    Metric::CpuWaiting,
+    Metric::CpuStalled,
+    Metric::IoWaiting,
+    Metric::IoStalled,
+    Metric::MemoryWaiting,
+    Metric::MemoryStalled,
+    Metric::HealthState,
+    Metric::Restarts,
+]);
+/// What is told of what holds the network of containers, beside other things.
+const NETWORK: Wanted = Wanted::these(&[
+    Metric::NetReceiveBytes,
+    Metric::NetReceivePackets,
+    Metric::NetReceiveErrors,
+    Metric::NetReceiveDropped,
+    Metric::NetTransmitBytes,
+    Metric::NetTransmitPackets,
+    Metric::NetTransmitErrors,
+    Metric::NetTransmitDropped,
+]);
+/// What is told of slices, services and the whole machine.
+const FEW: Wanted = Wanted::these(&[Metric::CpuUsage, Metric::WorkingSet]);
+/// What is told of pods. Kills of a container that is no more still count there.
+const POD: Wanted = Wanted::these(&[Metric::CpuUsage, Metric::WorkingSet, Metric::OomEvents]);
+/// How often what changes seldom is read again.
+const SELDOM: Duration = Duration::from_secs(30);
+
+struct Containers {
+    forest: Forest<State>,
+    reader: Reader,
+}
+
+/// What is told of each kind of cgroup, and what it takes to read it.
+struct Reader {
+    root: Wanted,
+    slices: Wanted,
+    services: Wanted,
+    pods: Wanted,
+    sandboxes: Wanted,
+    containers: Wanted,
+    style: Style,
+    disks: Disks,
+    meminfo: KeptFile,
+    stat: KeptFile,
+}
+
+fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
+    let Some(forest) = Forest::open(host)? else { return Ok(None) };
+    Ok(Some(Box::new(Containers { forest, reader: Reader::new(options) })))
+}
+
+impl Collector for Containers {
+    fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
+        let reader = &mut self.reader;
+        self.forest.round(host, &mut |host, trees, node| reader.put(host, trees, node, out))
+    }
+}
+
+impl Reader {
+    fn new(options: &Options) -> Self {
+        let more = options.text("families").filter(|text| !text.is_empty()).and_then(|text| Regex::new(text).ok());
+        let more = more.map(|regex| Wanted::named(|name| regex.is_match(name))).unwrap_or_default();
+        let levels = options.text("levels").unwrap_or_default();
+        let level = |name: &str, wanted: Wanted| {
+            let is_on = levels.split(',').any(|level| level.trim() == name);
+            if is_on { wanted.and(more) } else { Wanted::default() }
+        };
+        Self {
+            root: level("root", FEW.and(NETWORK)),
+            slices: level("slices", FEW),
+            services: level("services", FEW),
+            pods: level("pods", POD),
+            sandboxes: level("sandboxes", NETWORK),
+            containers: level("containers", LEAN.and(NETWORK)),
+            style: Style::new(options),
+            disks: Disks::default(),
+            meminfo: KeptFile::shared("meminfo"),
+            stat: KeptFile::shared("stat"),
+        }
+    }
+
+    fn put(&mut self, host: &mut Host, trees: &Trees, node: &mut Node<State>, out: &mut Batch) -> Life {
+        let wanted = match &node.kind {
+            Kind::Root => self.root,
+            Kind::Slice => self.slices,
+            Kind::Service => self.services,
+            Kind::Inside => return Life::Alive,
+            Kind::Pod { .. } => self.pods,
+            Kind::Container { .. } if node.own.named.as_ref().is_some_and(|named| named.is_sandbox) => self.sandboxes,
+            Kind::Container { .. } => self.containers,
+        };
+        if wanted.is_empty() {
+            return Life::Alive;
+        }
+        self.recall(host, trees, node, out);
+        let of = self.style.entity(node, out);
+        let mut page = Page { out, of, wanted };
+        let put = if node.kind == Kind::Root { Self::put_root } else { Self::put_all };
+        match put(self, host, trees, node, &mut page) {
+            Err(Error::Gone { .. }) => Life::Gone,
+            Err(error) => {
+                page.out.fault(error);
+                Life::Alive
+            }
+            Ok(()) => Life::Alive,
+        }
+    }
+
+    /// Reads what changes seldom, when its time has come.
+    fn recall(&mut self, host: &mut Host, trees: &Trees, node: &mut Node<State>, out: &mut Batch) {
+        let now = host.monotonic();
+        let is_new = node.own.due == Duration::ZERO;
+        if now < node.own.due {
+            return;
+        }
+        node.own.due = now + SELDOM;
+        node.own.retry();
+        if node.kind == Kind::Root {
+            return;
+        }
+        if is_new {
+            node.own.started = host.cgroup_made(trees, &node.path);
+        }
+        let limits = Limits::read(host, trees, &node.path);
+        if let Some(limits) = out.found(limits) {
+            node.own.limits = limits;
+        }
+    }
+
+    fn put_root(&mut self, host: &mut Host, _: &Trees, _: &mut Node<State>, page: &mut Page<'_>) -> Result<(), Error> {
+        let used = used(host.read_kept(&mut self.stat)?);
+        let total = page.out.part(page.of, &["cpu"], ["total"]);
+        page.put_of(Metric::CpuUsage, total, used);
+        memory::put_root(host, &mut self.meminfo, page)
+    }
+
+    /// Each part costs only itself, except that a cgroup that is gone has no other parts either.
+    fn put_all(
+        &mut self,
+        host: &mut Host,
+        trees: &Trees,
+        node: &mut Node<State>,
+        page: &mut Page<'_>,
+    ) -> Result<(), Error> {
+        let parts = [cpu::put, memory::put, pressure::put, threads];
+        for part in parts {
+            survive(part(host, trees, node, page), page)?;
+        }
+        survive(io::put(host, trees, node, &mut self.disks, page), page)?;
+        if Limits::wanted(page) {
+            node.own.limits.put(page);
+        }
+        let seconds = |time: Duration| i64::try_from(time.as_millis()).ok().map(|millis| Value::Scaled(millis, 3));
+        page.put(Metric::StartTime, node.own.started.and_then(seconds));
+        page.put(Metric::LastSeen, seconds(host.wall()));
+        Ok(())
+    }
+}
+
+/// Tells of a failure, unless it means that the cgroup is gone.
+fn survive(result: Result<(), Error>, page: &mut Page<'_>) -> Result<(), Error> {
+    match result {
+        Err(error @ Error::Gone { .. }) => Err(error),
+        Err(error) => {
+            page.out.fault(error);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// How many threads there are.
+fn threads(host: &mut Host, trees: &Trees, node: &mut Node<State>, page: &mut Page<'_>) -> Result<(), Error> {
+    if page.wanted.any(&[Metric::Threads])
+        && let Some(tree) = trees.of(Controller::Pids)
+        && let Some(text) = host.cgroup(tree, &node.path, "pids.current", &mut node.own.threads)?
+    {
+        page.put(Metric::Threads, parse::number(parse::trim(text)));
+    }
+    Ok(())
+}
+
+/// `cpu  10 20 30 400 50 6 7 8 0 0`: the time used by all, from `/proc/stat`, in hundredths of a second: user, nice,
+/// system, and interrupts. Time that guests had is in user and nice.
+fn used(stat: &[u8]) -> Option<Value> {
+    let line = parse::lines(stat).next()?.strip_prefix(b"cpu ")?;
+    let mut ticks = [0; 7];
+    for (place, word) in ticks.iter_mut().zip(parse::words(line)) {
+        *place = parse::signed(word)?;
+    }
+    let [user, nice, system, _idle, _iowait, irq, softirq] = ticks;
+    let sum = [user, nice, system, irq, softirq].into_iter().try_fold(0i64, i64::checked_add)?;
+    Some(Value::Scaled(sum, 2))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! Containers, pods and system services, under cAdvisor's names.
+
+pub mod containers;

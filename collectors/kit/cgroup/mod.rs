@@ -1,0 +1,16 @@
+//! Cgroups: which there are, what each of them is, and how their files are read.
+//!
+//! A [`Forest`] keeps the cgroups of the machine from round to round, with whatever its owner wants to keep of each. The
+//! same on cgroup v1, where every controller has a tree of its own, on v2, where there is one, and where both are mounted.
+
+mod file;
+mod forest;
+mod name;
+mod trees;
+mod who;
+
+pub use file::Handle;
+pub use forest::{Forest, Life, Node};
+pub use name::{Kind, Qos, Runtime};
+pub use trees::{Controller, Trees};
+pub use who::Named;
