@@ -51,7 +51,7 @@ const FILES: &[(&str, &[&str])] = &[
         "btrfs",
         &[
             "/sys/fs/btrfs/*/{metadata_uuid,label,commit_stats}",
-            "/sys/fs/btrfs/*/devices/*/{size,dev}",
+            "/sys/fs/btrfs/*/devices/*/size",
             "/sys/fs/btrfs/*/devinfo/*/error_stats",
             "/sys/fs/btrfs/*/allocation/{global_rsv_size,*/bytes_reserved,*/*/total_bytes,*/*/used_bytes}",
         ],

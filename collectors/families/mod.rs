@@ -1,3 +1,4 @@
-//! Families that more than one collector puts.
+//! Families, and tables of their labels, that more than one collector puts.
 
 pub mod cpu;
+pub mod nfs;

@@ -100,6 +100,11 @@ pub fn put(table: &'static [Attribute], folder: &str, of: Entity, host: &mut Hos
     }
 }
 
+/// The words in files of a folder in sysfs, for labels; empty where there is none.
+pub fn words<const N: usize>(files: &[&str; N], folder: &str, host: &mut Host, out: &mut Batch) -> [String; N] {
+    files.map(|file| out.found(host.text(Root::Sys, format_args!("{folder}/{file}"))).unwrap_or_default())
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Number {
     Is(i128),

@@ -1,7 +1,8 @@
 //! What the machine answers to system calls that no file shows, live or recorded beside a file tree.
 
+use super::btrfs::{self, Btrfs};
 use super::netlink::script;
-use super::{Error, Recorded, Timex, parse};
+use super::{Error, Mount, Recorded, Timex, parse};
 use rustix::io::Errno;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -57,11 +58,14 @@ impl<'a> Uname<'a> {
     }
 }
 
+/// Answers by mount point; `None` where there is never one.
+pub(super) type ByMountPoint<T> = HashMap<String, Option<Result<T, Errno>>>;
+
 /// The recorded answers of a machine tree, from the files in its `calls/`.
 ///
 /// `clock`: `wall SECONDS` and `boot SECONDS`. `uname`: six lines, in the order of [`Uname`]. `statfs`: a line for each
-/// mount point: `PATH block_size blocks free available files files_free`, or `PATH ERRNO`, or `PATH STUCK`. `errno`:
-/// `TREE/PATH ERRNO` for files whose read fails. `interfaces`: `INDEX NAME` for each. `adjtimex`: see
+/// mount point: `PATH block_size blocks free available files files_free`, or `PATH ERRNO`, or `PATH STUCK`. `btrfs`: see
+/// [`Btrfs`]. `errno`: `TREE/PATH ERRNO` for files whose read fails. `interfaces`: `INDEX NAME` for each. `adjtimex`: see
 /// [`Timex`]. `netlink/NAME`: see [`super::netlink`]. `ethtool/DEVICE`: see [`Recorded`].
 #[derive(Debug)]
 pub struct Replay {
@@ -69,8 +73,10 @@ pub struct Replay {
     pub clock: (Duration, Duration),
     /// The answer to uname(2).
     pub uname: Uname<'static>,
-    /// The answers to statfs(2), by mount point; `None` where there is never one.
-    pub statfs: HashMap<String, Option<Result<StatFs, Errno>>>,
+    /// The answers to statfs(2), by mount point.
+    pub(super) statfs: ByMountPoint<StatFs>,
+    /// What btrfs filesystems answer to their ioctls, by mount point.
+    pub(super) btrfs: ByMountPoint<Btrfs>,
     /// The reads that fail, by tree and path: `sys/class/thermal/thermal_zone0/temp`.
     pub errno: HashMap<String, Errno>,
     /// The answer to adjtimex(2).
@@ -89,6 +95,7 @@ impl Default for Replay {
             clock: Default::default(),
             uname: Uname::default(),
             statfs: HashMap::new(),
+            btrfs: HashMap::new(),
             errno: HashMap::new(),
             timex: Err(Errno::NOENT),
             interfaces: HashMap::new(),
@@ -146,6 +153,11 @@ impl Replay {
                 .ok_or_else(|| format!("{folder}/statfs: \"{line}\": expected PATH and six numbers, ERRNO or STUCK"))?;
             replay.statfs.insert(path, answer);
         }
+        if let Some(text) = file("btrfs") {
+            replay.btrfs = btrfs::recorded(&text).map_err(|line| {
+                format!("{folder}/btrfs: \"{line}\": expected PATH and what a device says, ERRNO or STUCK")
+            })?;
+        }
         for line in lines("errno") {
             let (path, name) = line.split_once(' ').unwrap_or_default();
             let errno = errno(name).ok_or_else(|| format!("{folder}/errno: \"{line}\": expected TREE/PATH ERRNO"))?;
@@ -174,15 +186,16 @@ impl Replay {
         }
         Ok(replay)
     }
+}
 
-    /// The recorded answer for a mount point.
-    pub(super) fn statfs(&self, path: &str) -> Result<StatFs, Error> {
-        match self.statfs.get(path) {
-            Some(Some(Ok(answer))) => Ok(*answer),
-            Some(Some(Err(errno))) => Err(Error::from_errno(path, *errno)),
-            Some(None) => Err(Error::Stuck { path: path.to_owned() }),
-            None => Err(Error::from_errno(path, Errno::NOENT)),
-        }
+/// The recorded answer for a mount.
+pub(super) fn recorded<T: Clone>(answers: &ByMountPoint<T>, mount: &Mount) -> Result<T, Error> {
+    let path = &*String::from_utf8_lossy(&mount.path);
+    match answers.get(path) {
+        Some(Some(Ok(answer))) => Ok(answer.clone()),
+        Some(Some(Err(errno))) => Err(Error::from_errno(path, *errno)),
+        Some(None) => Err(Error::Stuck { path: path.to_owned() }),
+        None => Err(Error::from_errno(path, Errno::NOENT)),
     }
 }
 

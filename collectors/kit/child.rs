@@ -1,11 +1,10 @@
 //! The child process that makes the calls which may never return.
 //!
-//! A `statfs(2)` on a dead network or FUSE filesystem sleeps where no signal reaches it, and the process that made it
-//! can't end before it does. So the daemon makes none that might: it starts its own binary once more, as a child that holds no
+//! A `statfs(2)` on a dead network or FUSE filesystem sleeps where no signal reaches it, and so does an ioctl of a btrfs whose
+//! disk is dead; the process that made the call can't end before it does. So the daemon makes none that might: it starts its own binary once more, as a child that holds no
 //! socket and no handle of ours but the one to be asked over. A stuck filesystem costs one thread of the child.
 
-use super::calls::StatFs;
-use super::{Clock, Error, lock};
+use super::{Btrfs, Clock, Error, StatFs, btrfs, lock, statfs};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::process::Child as Process;
@@ -33,6 +32,34 @@ const RESTART: Duration = Duration::from_secs(1);
 /// How many killed children may hang in calls before no new one is started.
 const DYING_MAX: usize = 4;
 
+/// What is asked of a filesystem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Question {
+    /// How large and how full it is: `statfs(2)`.
+    Size,
+    /// What a btrfs says of its devices: its ioctls.
+    Devices,
+}
+
+/// What a filesystem answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// To [`Question::Size`].
+    Size(StatFs),
+    /// To [`Question::Devices`].
+    Devices(Btrfs),
+}
+
+impl Question {
+    /// Makes the calls, which may take for ever.
+    fn ask(self, path: &[u8]) -> Result<Answer, Errno> {
+        match self {
+            Question::Size => statfs::in_time(path).map(Answer::Size),
+            Question::Devices => btrfs::in_time(path).map(Answer::Devices),
+        }
+    }
+}
+
 /// A filesystem that is asked for: where it is mounted, and the number of the mount, which tells it from what is mounted
 /// there before or after it. (Who unmounts a dead server lazily and mounts a new one there wants to see the new one.)
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -43,10 +70,12 @@ pub struct Mount {
     pub path: Vec<u8>,
     /// Whether it is of a type that answers at once, whatever its disk does.
     pub never_sleeps: bool,
+    /// What it is asked.
+    pub question: Question,
 }
 
 /// Answers that nobody has been given yet, and when the calls returned.
-type Answers = HashMap<Arc<Mount>, (Result<StatFs, Errno>, Duration)>;
+type Answers = HashMap<Arc<Mount>, (Result<Answer, Errno>, Duration)>;
 
 /// The daemon's side of the child: one for the whole daemon, whatever is reloaded.
 #[derive(Debug)]
@@ -61,6 +90,9 @@ struct State {
     link: Option<Link>,
     started: Option<Instant>,
     answers: Answers,
+    /// Where in the list of each question the next round begins: where the last one ran out of time, so that everybody's turn
+    /// comes.
+    begin: HashMap<Question, usize>,
     /// Children that were killed; the kernel lets them go when the calls that hang return.
     dying: Vec<Process>,
 }
@@ -88,22 +120,42 @@ impl Child {
         lock(&self.state).link.as_ref().map(|link| link.process.id())
     }
 
-    /// Asks for each filesystem's size and waits until all have answered, but at most `patience`. Each may come once.
+    /// Asks for each filesystem's size; see [`Self::ask`].
+    pub fn statfs(&self, mounts: &[Arc<Mount>], patience: Duration) -> Vec<Result<StatFs, Error>> {
+        let size = |answer| if let Answer::Size(size) = answer { Some(size) } else { None };
+        self.ask(Question::Size, mounts, patience, size)
+    }
+
+    /// Asks each btrfs for its devices; see [`Self::ask`].
+    pub fn btrfs(&self, mounts: &[Arc<Mount>], patience: Duration) -> Vec<Result<Btrfs, Error>> {
+        let devices = |answer| if let Answer::Devices(devices) = answer { Some(devices) } else { None };
+        self.ask(Question::Devices, mounts, patience, devices)
+    }
+
+    /// Asks each filesystem and waits until all have answered, but at most `patience`. Each may come once, and all have the
+    /// same question.
     ///
     /// `Error::Stuck` says that this filesystem hangs, `Error::Other` that nothing is known of it, for reasons of our own.
     ///
     /// A filesystem that did not answer is not asked again until it has, and nobody waits for it again. An answer that
     /// comes after all have left is kept: it serves once, within a minute, and only if a newer one did not come in time.
     /// So a filesystem that always takes longer than `patience` is seen one round late.
-    pub fn statfs(&self, mounts: &[Arc<Mount>], patience: Duration) -> Vec<Result<StatFs, Error>> {
+    fn ask<T>(
+        &self,
+        question: Question,
+        mounts: &[Arc<Mount>],
+        patience: Duration,
+        of: impl Fn(Answer) -> Option<T>,
+    ) -> Vec<Result<T, Error>> {
         let mut state = lock(&self.state);
-        let failed = state.ask(self.program.as_deref(), mounts, Instant::now() + patience).err();
+        let failed = state.ask(self.program.as_deref(), question, mounts, Instant::now() + patience).err();
         let now = Clock::Real.monotonic();
         state.answers.retain(|_, (_, at)| now.saturating_sub(*at) < LATE_MAX);
         self.stuck.store(state.link.as_ref().map_or(0, Link::stuck), Ordering::Relaxed);
         let mut result = |mount: &Arc<Mount>| {
             if let Some((result, _)) = state.answers.remove(mount) {
-                return result.map_err(|errno| Error::from_errno(&shown(mount), errno));
+                let answer = result.map_err(|errno| Error::from_errno(&shown(mount), errno))?;
+                return of(answer).ok_or_else(|| unknown("it answered another question"));
             }
             // Only of a call that has begun can it be said that the filesystem is what takes so long.
             match (&failed, &state.link) {
@@ -125,7 +177,13 @@ fn shown(mount: &Mount) -> String {
 }
 
 impl State {
-    fn ask(&mut self, program: Option<&str>, mounts: &[Arc<Mount>], until: Instant) -> Result<(), String> {
+    fn ask(
+        &mut self,
+        program: Option<&str>,
+        question: Question,
+        mounts: &[Arc<Mount>],
+        until: Instant,
+    ) -> Result<(), String> {
         for mount in mounts {
             if let Err(errno) = frame::check(&mount.path) {
                 self.answers.insert(Arc::clone(mount), (Err(errno), Clock::Real.monotonic()));
@@ -135,7 +193,8 @@ impl State {
         // A child that somebody killed between two rounds costs this round nothing: its successor is asked.
         for _ in 0..2 {
             let mut link = self.start(program)?;
-            if link.round(mounts, until, &mut self.answers).is_ok() {
+            let begin = self.begin.entry(question).or_default();
+            if link.round(mounts, begin, until, &mut self.answers).is_ok() {
                 self.link = Some(link);
                 return Ok(());
             }
@@ -189,9 +248,13 @@ impl Drop for State {
 mod tests {
     use super::*;
 
+    fn mount(id: u64, path: Vec<u8>) -> Arc<Mount> {
+        Arc::new(Mount { id, path, never_sleeps: false, question: Question::Size })
+    }
+
     #[test]
     fn a_program_that_is_no_child_costs_only_the_answers() {
-        let mounts = [Arc::new(Mount { id: 1, path: b"/".to_vec(), never_sleeps: false })];
+        let mounts = [mount(1, b"/".to_vec())];
         for program in ["/nonexistent", "/bin/true"] {
             let child = Child::new(program);
             for _ in 0..3 {
@@ -203,8 +266,7 @@ mod tests {
 
     #[test]
     fn a_program_that_never_answers_is_left_in_time() {
-        let mounts: Vec<_> =
-            (0..1000).map(|id| Arc::new(Mount { id, path: vec![b'x'; 4000], never_sleeps: false })).collect();
+        let mounts: Vec<_> = (0..1000).map(|id| mount(id, vec![b'x'; 4000])).collect();
         // It neither reads nor writes.
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("mute");
@@ -220,7 +282,7 @@ mod tests {
     #[test]
     fn paths_that_no_call_can_take_are_answered_here() {
         let child = Child::new("/bin/cat");
-        let mounts = [Vec::new(), vec![b'x'; 5000]].map(|path| Arc::new(Mount { id: 1, path, never_sleeps: false }));
+        let mounts = [Vec::new(), vec![b'x'; 5000]].map(|path| mount(1, path));
         let answers = child.statfs(&mounts, Duration::ZERO);
         assert!(matches!(answers[0], Err(Error::Absent { .. })), "{answers:?}");
         assert!(matches!(answers[1], Err(Error::Io { errno: Errno::NAMETOOLONG, .. })), "{answers:?}");

@@ -1,8 +1,10 @@
 //! The only door to the machine. Each collector has one of its own, with its kept files; the buffer goes from one to the next.
 
+use super::calls::recorded;
+use super::mounts::Row;
 use super::netlink::Sockets;
 use super::sys::Room;
-use super::{Error, Machine, Mount, Root, StatFs, Uname, parse, statfs};
+use super::{Btrfs, Error, Machine, Mount, Question, Root, StatFs, Uname, parse, statfs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags, RawDir};
@@ -252,10 +254,10 @@ impl Host {
     }
 
     /// A mount of the machine, whose path is below our view of the machine's root.
-    pub fn mount(&self, id: u64, path: &[u8], never_sleeps: bool) -> Arc<Mount> {
+    pub fn mount(&self, row: &Row, question: Question) -> Arc<Mount> {
         let root = if self.machine.replay.is_some() { b"" } else { self.root(Root::Rootfs).as_bytes() };
-        let path = if path == b"/" && !root.is_empty() { b"" } else { path };
-        Arc::new(Mount { id, path: [root, path].concat(), never_sleeps })
+        let path = if *row.mount_point == *b"/" && !root.is_empty() { b"" } else { &*row.mount_point };
+        Arc::new(Mount { id: row.id, path: [root, path].concat(), never_sleeps: row.never_sleeps, question })
     }
 
     /// Asks for the size of each filesystem, and takes no for an answer after `patience`.
@@ -263,7 +265,7 @@ impl Host {
     /// Calls that may sleep are made by the [`super::Child`]: one on a dead network filesystem may never return.
     pub fn statfs(&mut self, mounts: &[Arc<Mount>], patience: Duration) -> Vec<Result<StatFs, Error>> {
         if let Some(replay) = &self.machine.replay {
-            return mounts.iter().map(|mount| replay.statfs(&String::from_utf8_lossy(&mount.path))).collect();
+            return mounts.iter().map(|mount| recorded(&replay.statfs, mount)).collect();
         }
         let mut answers: Vec<Option<_>> = mounts.iter().map(|mount| statfs::at_once(mount)).collect();
         let unanswered = mounts.iter().zip(&answers).filter(|(_, answer)| answer.is_none());
@@ -273,6 +275,16 @@ impl Host {
             free.zip(self.machine.child.statfs(&asked, patience)).for_each(|(place, answer)| *place = Some(answer));
         }
         answers.into_iter().flatten().collect()
+    }
+
+    /// Asks each btrfs for its devices, over a mount of its, and takes no for an answer after `patience`.
+    ///
+    /// The child asks: the calls wait for a lock that is held while the devices are written to.
+    pub fn btrfs(&mut self, mounts: &[Arc<Mount>], patience: Duration) -> Vec<Result<Btrfs, Error>> {
+        match &self.machine.replay {
+            Some(replay) => mounts.iter().map(|mount| recorded(&replay.btrfs, mount)).collect(),
+            None => self.machine.child.btrfs(mounts, patience),
+        }
     }
 
     /// Asks for the machine's name and kernel.

@@ -1,6 +1,7 @@
 //! What collectors stand on: the door to the machine, pure parsers, errors, options.
 
 pub mod attribute;
+mod btrfs;
 pub mod bus;
 mod calls;
 pub mod cgroup;
@@ -15,6 +16,7 @@ mod glob;
 mod host;
 mod itself;
 mod machine;
+pub mod mounts;
 pub mod netlink;
 mod options;
 pub mod parse;
@@ -26,8 +28,9 @@ mod sys;
 pub(crate) mod testing;
 mod timex;
 
+pub use btrfs::{Btrfs, Device};
 pub use calls::{Replay, StatFs, Uname};
-pub use child::{Child, Mount};
+pub use child::{Child, Mount, Question};
 pub use clock::{Clock, Script, lock};
 pub use error::Error;
 pub use ethtool::{Driver, Link, Recorded};
@@ -38,6 +41,5 @@ pub use machine::{HANDLES_MAX, Machine, Root, Roots};
 pub use options::{Filter, Opt, OptKind, Options, span};
 pub use rights::Rights;
 pub use stamp::Stamp;
-pub use statfs::never_sleeps;
 pub use sys::share_heap;
 pub use timex::Timex;

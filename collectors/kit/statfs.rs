@@ -4,8 +4,7 @@
 //! hangs, so the path is only followed as far as the kernel has it in memory (`RESOLVE_CACHED`, Linux 5.12), and what is
 //! found there must be the mount that was meant, by its number. Where any of that can't be had, the child asks.
 
-use super::child::Mount;
-use super::{Error, StatFs};
+use super::{Error, Mount, StatFs};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags, fstatfs, openat2, statfs, statx};
 use rustix::io::Errno;
@@ -14,7 +13,7 @@ use rustix::io::Errno;
 const READONLY: i64 = 1;
 
 /// Whether filesystems of this type answer without a disk or a network. Quotas of projects are read from the disk.
-pub fn never_sleeps(fs_type: &[u8], options: &[u8]) -> bool {
+pub(super) fn never_sleeps(fs_type: &[u8], options: &[u8]) -> bool {
     matches!(fs_type, b"tmpfs" | b"ramfs" | b"ext2" | b"ext3" | b"ext4")
         && !options.split(|byte| *byte == b',').any(|word| word == b"prjquota" || word.starts_with(b"jqfmt"))
 }
@@ -59,11 +58,13 @@ fn said(stat: rustix::fs::StatFs) -> StatFs {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Question;
     use super::*;
 
     fn root() -> Mount {
         let root = openat2(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::empty()).unwrap();
-        Mount { id: number(&root).unwrap_or(0), path: b"/".to_vec(), never_sleeps: true }
+        let id = number(&root).unwrap_or(0);
+        Mount { id, path: b"/".to_vec(), never_sleeps: true, question: Question::Size }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
+use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 use std::ffi::c_void;
 
@@ -54,6 +55,77 @@ pub(super) fn ethtool(socket: impl AsFd, device: [u8; NAME_MAX], room: &mut Room
     // driver says there, it is only of the room's own memory, or ends with EFAULT on the guard behind it.
     let result = unsafe { libc::ioctl(socket, ETHTOOL, &raw mut request) };
     checked(result.into()).map(drop)
+}
+
+/// The letter of the ioctls of btrfs.
+const BTRFS: u8 = 0x94;
+const BTRFS_FS_INFO: Opcode = opcode::read::<BtrfsFilesystem>(BTRFS, 31);
+const BTRFS_DEV_INFO: Opcode = opcode::read_write::<BtrfsDevice>(BTRFS, 30);
+const BTRFS_GET_DEV_STATS: Opcode = opcode::read_write::<BtrfsErrors>(BTRFS, 52);
+
+/// `struct btrfs_ioctl_fs_info_args`, as far as it goes on every kernel.
+#[repr(C)]
+pub(super) struct BtrfsFilesystem {
+    /// The highest number of a device.
+    pub(super) max_id: u64,
+    num_devices: u64,
+    pub(super) fsid: [u8; 16],
+    rest: [u64; 124],
+}
+
+/// `struct btrfs_ioctl_dev_info_args`.
+#[repr(C)]
+pub(super) struct BtrfsDevice {
+    id: u64,
+    pub(super) uuid: [u8; 16],
+    pub(super) bytes_used: u64,
+    pub(super) total_bytes: u64,
+    unused: [u64; 379],
+    /// Ends with a zero.
+    pub(super) path: [u8; 1024],
+}
+
+/// `struct btrfs_ioctl_get_dev_stats`.
+#[repr(C)]
+struct BtrfsErrors {
+    id: u64,
+    /// How many counts there is room for, and then how many there are.
+    count: u64,
+    /// 1 would set the counts to 0.
+    flags: u64,
+    counts: [u64; 5],
+    unused: [u64; 121],
+}
+
+// The numbers of the ioctls carry these sizes.
+const _: () = assert!(size_of::<BtrfsFilesystem>() == 1024);
+const _: () = assert!(size_of::<BtrfsDevice>() == 4096);
+const _: () = assert!(size_of::<BtrfsErrors>() == 1032);
+
+/// Asks a btrfs for its UUID and the numbers of its devices. The folder must be on one.
+pub(super) fn btrfs_filesystem(folder: impl AsFd) -> Result<BtrfsFilesystem, Errno> {
+    let mut asked = BtrfsFilesystem { max_id: 0, num_devices: 0, fsid: [0; 16], rest: [0; 124] };
+    // SAFETY: the number says how large the struct is that the kernel reads and writes, and it is this one; it is of whole
+    // numbers only, and the kernel keeps no pointer to it.
+    unsafe { ioctl(folder, Updater::<BTRFS_FS_INFO, _>::new(&mut asked))? };
+    Ok(asked)
+}
+
+/// Asks a btrfs for one of its devices; ENODEV: it has none of this number.
+pub(super) fn btrfs_device(folder: impl AsFd, id: u64) -> Result<BtrfsDevice, Errno> {
+    let (uuid, unused, path) = ([0; 16], [0; 379], [0; 1024]);
+    let mut asked = BtrfsDevice { id, uuid, bytes_used: 0, total_bytes: 0, unused, path };
+    // SAFETY: as above.
+    unsafe { ioctl(folder, Updater::<BTRFS_DEV_INFO, _>::new(&mut asked))? };
+    Ok(asked)
+}
+
+/// Asks a btrfs for the errors of one of its devices: of writes, reads, flushes, corruption, generation. They go on counting.
+pub(super) fn btrfs_errors(folder: impl AsFd, id: u64) -> Result<[u64; 5], Errno> {
+    let mut asked = BtrfsErrors { id, count: 5, flags: 0, counts: [0; 5], unused: [0; 121] };
+    // SAFETY: as above.
+    unsafe { ioctl(folder, Updater::<BTRFS_GET_DEV_STATS, _>::new(&mut asked))? };
+    if asked.count < 5 { Err(Errno::NODATA) } else { Ok(asked.counts) }
 }
 
 fn checked(result: i64) -> Result<i64, Errno> {
@@ -140,6 +212,20 @@ mod tests {
         assert_eq!((read, checked(read as i64).unwrap_err()), (-1, Errno::FAULT));
         // SAFETY: the handle was opened above.
         unsafe { libc::close(file) };
+    }
+
+    #[test]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+    fn numbers_of_ioctls_are_the_kernel_s() {
+        assert_eq!([BTRFS_FS_INFO, BTRFS_DEV_INFO, BTRFS_GET_DEV_STATS], [0x8400_941f, 0xd000_941e, 0xc408_9434]);
+    }
+
+    #[test]
+    fn what_is_no_btrfs_does_not_know_its_ioctls() {
+        let folder = rustix::fs::open("/proc/self", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
+        assert_eq!(btrfs_filesystem(&folder).err(), Some(Errno::NOTTY));
+        assert_eq!(btrfs_device(&folder, 1).err(), Some(Errno::NOTTY));
+        assert_eq!(btrfs_errors(&folder, 1).err(), Some(Errno::NOTTY));
     }
 
     #[test]

@@ -1,14 +1,22 @@
-//! `/sys/fs/btrfs/UUID/`: space, commits and devices of each btrfs filesystem.
+//! `/sys/fs/btrfs/UUID/`: space, commits and devices of each btrfs filesystem. More of its devices it says where it is
+//! mounted, over ioctls, which a child process makes.
 //!
-//! Times of commits are told since Linux 6.0, errors of devices since 5.14. Errors are counted by a number that sysfs
-//! does not connect with a device, so they are shown where there is one device. What only an ioctl tells, the space of
-//! each device that is given to no chunk, is left out. The UUID of a device is udev's, as in node_exporter.
+//! Times of commits are told since Linux 6.0. Where no mount of a filesystem can be asked, the sizes of its devices are
+//! those in sysfs, which knows no UUIDs of devices; errors are then shown where there is one device, for sysfs counts them
+//! (since 5.14) by a number that is no device's name.
+//!
+//! Differences to node_exporter: a device whose errors can't be read costs no other; a filesystem that grew from a seed shows
+//! all of its devices; one whose UUID was changed, or of which only folders are mounted, is asked too.
 
-use crate::kit::{Error, Host, Options, Root, parse};
+use crate::kit::{Btrfs as Answer, Device, Error, Host, Options, Root, parse};
 use crate::model::{Batch, Family, Value, counter, gauge};
 use crate::{Collector, Group, Pace, Spec};
 use std::fmt::Display;
 use std::time::Duration;
+
+mod mounts;
+
+use mounts::Mounts;
 
 const FOLDER: &str = "fs/btrfs";
 const UUID: &[&str; 1] = &["uuid"];
@@ -47,9 +55,14 @@ static RATIO: Family = gauge(
 );
 static DEVICE_SIZE: Family =
     gauge("node_btrfs_device_size_bytes", "Size of a device of the filesystem, in bytes.", DEVICE);
+static DEVICE_UNUSED: Family = gauge(
+    "node_btrfs_device_unused_bytes",
+    "Space of a device of the filesystem that is given to no chunk, in bytes.",
+    DEVICE,
+);
 static DEVICE_ERRORS: Family = counter(
     "node_btrfs_device_errors_total",
-    "Errors of the filesystem's device by type (write, read, flush, corruption, generation), where it has only one.",
+    "Errors of a device of the filesystem by type (write, read, flush, corruption, generation).",
     ERROR,
 );
 
@@ -59,7 +72,7 @@ pub static SPEC: Spec = Spec {
     ..Spec::new(
         Group::Node,
         "btrfs",
-        "Space, commits and devices of btrfs filesystems from /sys/fs/btrfs.",
+        "Space, commits and devices of btrfs filesystems, from /sys/fs/btrfs and ioctls.",
         &[
             &INFO,
             &GLOBAL_RSV_SIZE,
@@ -72,6 +85,7 @@ pub static SPEC: Spec = Spec {
             &SIZE,
             &RATIO,
             &DEVICE_SIZE,
+            &DEVICE_UNUSED,
             &DEVICE_ERRORS,
         ],
         open,
@@ -80,11 +94,13 @@ pub static SPEC: Spec = Spec {
 
 /// What space may be for: `mixed` takes the place of the first two on small filesystems.
 const TYPES: [&str; 4] = ["data", "metadata", "system", "mixed"];
+/// What errors of a device are counted, in the order of the ioctl.
+const ERRORS: [&str; 5] = ["write", "read", "flush", "corruption", "generation"];
 
-struct Btrfs;
+struct Btrfs(Mounts);
 
 fn open(_: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
-    Ok(Some(Box::new(Btrfs)))
+    Ok(Some(Box::new(Btrfs(Mounts::new()))))
 }
 
 impl Collector for Btrfs {
@@ -95,8 +111,13 @@ impl Collector for Btrfs {
             Err(error) if error.is_absent() => return Ok(()),
             names => names?,
         };
+        if names.is_empty() {
+            return Ok(());
+        }
+        let answers = self.0.ask(host, out);
         for name in &names {
-            filesystem(&format!("{FOLDER}/{name}"), name, host, out);
+            let answer = answers.iter().find(|answer| answer.uuid == *name);
+            filesystem(&format!("{FOLDER}/{name}"), name, answer, host, out);
         }
         Ok(())
     }
@@ -106,7 +127,8 @@ fn number(path: impl Display, host: &mut Host, out: &mut Batch) -> Option<u64> {
     out.found(host.number(Root::Sys, path))
 }
 
-fn filesystem(home: &str, name: &str, host: &mut Host, out: &mut Batch) {
+/// What sysfs tells of a filesystem, and what it has answered itself.
+fn filesystem(home: &str, name: &str, answer: Option<&Answer>, host: &mut Host, out: &mut Batch) {
     let uuid = out.found(host.text(Root::Sys, format_args!("{home}/metadata_uuid")));
     let uuid = uuid.filter(|uuid| !uuid.is_empty()).unwrap_or_else(|| name.to_owned());
     // Without its folder of devices it is no filesystem, or has just been unmounted.
@@ -130,13 +152,31 @@ fn filesystem(home: &str, name: &str, host: &mut Host, out: &mut Batch) {
     for kind in TYPES {
         space(home, &uuid, kind, devices.len(), host, out);
     }
-    for device in &devices {
-        let partition = device_uuid(home, device, host);
-        let of = out.entity(DEVICE, [&partition, device, &uuid]);
+    match answer {
+        Some(answer) => answer.devices.iter().for_each(|device| asked(device, &uuid, out)),
+        None => listed(home, &uuid, &devices, host, out),
+    }
+}
+
+/// A device as the filesystem itself tells of it.
+fn asked(device: &Device, uuid: &str, out: &mut Batch) {
+    let of = out.entity(DEVICE, [&device.uuid, &device.name, uuid]);
+    out.put(&DEVICE_SIZE, of, device.size);
+    out.put_some(&DEVICE_UNUSED, of, device.size.checked_sub(device.used));
+    for (kind, errors) in ERRORS.iter().zip(device.errors.into_iter().flatten()) {
+        let of = out.entity(ERROR, [&device.uuid, &device.name, kind, uuid]);
+        out.put(&DEVICE_ERRORS, of, errors);
+    }
+}
+
+/// The devices as sysfs lists them.
+fn listed(home: &str, uuid: &str, devices: &[String], host: &mut Host, out: &mut Batch) {
+    for device in devices {
+        let of = out.entity(&["device", "uuid"], [device, uuid]);
         let sectors = number(format_args!("{home}/devices/{device}/size"), host, out);
         out.put_some(&DEVICE_SIZE, of, sectors.and_then(|sectors| sectors.checked_mul(512)));
         if devices.len() == 1 {
-            errors(home, [&partition, device, &uuid], host, out);
+            errors(home, device, uuid, host, out);
         }
     }
 }
@@ -178,23 +218,15 @@ fn ratio(mode: &str, devices: usize) -> Option<f64> {
     }
 }
 
-/// The device's own UUID, which udev has read from it; empty where udev is not asked or does not know.
-fn device_uuid(home: &str, device: &str, host: &mut Host) -> String {
-    let Ok(number) = host.text(Root::Sys, format_args!("{home}/devices/{device}/dev")) else { return String::new() };
-    let udev = host.read(Root::Udev, format_args!("b{number}")).unwrap_or_default();
-    let uuid = udev.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"E:ID_FS_UUID_SUB="));
-    parse::text(uuid.unwrap_or_default()).into_owned()
-}
-
-fn errors(home: &str, [partition, device, uuid]: [&str; 3], host: &mut Host, out: &mut Batch) {
+fn errors(home: &str, device: &str, uuid: &str, host: &mut Host, out: &mut Batch) {
     let Some(numbers) = out.found(host.names(Root::Sys, format_args!("{home}/devinfo"))) else { return };
     // Two numbers and one device: the other one is missing, and either may be meant.
     let [number] = numbers.as_slice() else { return };
     let Some(text) = out.found(host.read(Root::Sys, format_args!("{home}/devinfo/{number}/error_stats"))) else {
         return;
     };
-    for kind in ["write", "read", "flush", "corruption", "generation"] {
-        let of = out.entity(ERROR, [partition, device, kind, uuid]);
+    for kind in ERRORS {
+        let of = out.entity(&["device", "type", "uuid"], [device, kind, uuid]);
         out.put_some(&DEVICE_ERRORS, of, counted(text, &format!("{kind}_errs")));
     }
 }
@@ -247,22 +279,20 @@ mod tests {
                 "commits 12\ncur_commit_ms 0\nlast_commit_ms 251\nmax_commit_ms 1300\ntotal_commit_ms 5\n",
             ),
             ("devices/sda2/size", "2048\n"),
-            ("devices/sda2/dev", "8:2\n"),
             (
                 "devinfo/1/error_stats",
                 "write_errs 1\nread_errs 2\nflush_errs 0\ncorruption_errs 4\ngeneration_errs 5\n",
             ),
         ]);
-        tree.write("udev/b8:2", "E:ID_FS_UUID=c0ffee\nE:ID_FS_UUID_SUB=beef-1\n");
         let page = "allocation_ratio{block_group_type=\"data\",mode=\"single\",ID} 1\n\
             allocation_ratio{block_group_type=\"metadata\",mode=\"dup\",ID} 2\ncommit_seconds_total{ID} 0.005\n\
             commits_total{ID} 12\n\
-            device_errors_total{btrfs_dev_uuid=\"beef-1\",device=\"sda2\",type=\"write\",ID} 1\n\
-            device_errors_total{btrfs_dev_uuid=\"beef-1\",device=\"sda2\",type=\"read\",ID} 2\n\
-            device_errors_total{btrfs_dev_uuid=\"beef-1\",device=\"sda2\",type=\"flush\",ID} 0\n\
-            device_errors_total{btrfs_dev_uuid=\"beef-1\",device=\"sda2\",type=\"corruption\",ID} 4\n\
-            device_errors_total{btrfs_dev_uuid=\"beef-1\",device=\"sda2\",type=\"generation\",ID} 5\n\
-            device_size_bytes{btrfs_dev_uuid=\"beef-1\",device=\"sda2\",ID} 1048576\n\
+            device_errors_total{device=\"sda2\",type=\"write\",ID} 1\n\
+            device_errors_total{device=\"sda2\",type=\"read\",ID} 2\n\
+            device_errors_total{device=\"sda2\",type=\"flush\",ID} 0\n\
+            device_errors_total{device=\"sda2\",type=\"corruption\",ID} 4\n\
+            device_errors_total{device=\"sda2\",type=\"generation\",ID} 5\n\
+            device_size_bytes{device=\"sda2\",ID} 1048576\n\
             global_rsv_size_bytes{ID} 16777216\ninfo{label=\"home\",ID} 1\nlast_commit_seconds{ID} 0.251\n\
             max_commit_seconds{ID} 1.3\nreserved_bytes{block_group_type=\"data\",ID} 4096\n\
             size_bytes{block_group_type=\"data\",mode=\"single\",ID} 8388608\n\
@@ -270,6 +300,52 @@ mod tests {
             size_bytes{block_group_type=\"system\",mode=\"future\",ID} 3\n\
             used_bytes{block_group_type=\"data\",mode=\"single\",ID} 1048576\n";
         assert_eq!(round(&tree), page);
+    }
+
+    const MOUNTS: &str = "1 0 0:9 / / rw - tmpfs x rw\n30 1 0:40 /a /a rw - btrfs /dev/sda rw\n\
+                          31 1 0:40 /b /b rw - btrfs /dev/sda rw\n";
+    const SAID: &str = "c0ffee00-0000-4000-8000-000000000001";
+
+    /// Two disks, of which one is missing.
+    fn mounted(calls: &str) -> Tree {
+        let tree = tree(&[("devices/sda/size", "2048\n"), ("devinfo/1/error_stats", "write_errs 9\n")]);
+        tree.write("proc/1/mountinfo", MOUNTS);
+        tree.write("calls/btrfs", &calls.replace("ID", SAID));
+        tree
+    }
+
+    #[test]
+    fn what_a_filesystem_says_itself() {
+        let tree = mounted("/a ID u-1 sda 1000 400 1 2 3 4 5\n/a ID u-2 - 3000 3001\n/b EIO\n");
+        let errors = |(kind, count)| {
+            format!("device_errors_total{{btrfs_dev_uuid=\"u-1\",device=\"sda\",type=\"{kind}\",ID}} {count}\n")
+        };
+        let page = ERRORS.iter().zip(1..).map(errors).collect::<String>()
+            + "device_size_bytes{btrfs_dev_uuid=\"u-1\",device=\"sda\",ID} 1000\n\
+               device_size_bytes{btrfs_dev_uuid=\"u-2\",ID} 3000\n\
+               device_unused_bytes{btrfs_dev_uuid=\"u-1\",device=\"sda\",ID} 600\ninfo{ID} 1\n";
+        assert_eq!(round(&tree), page);
+    }
+
+    #[test]
+    fn another_mount_is_asked_where_one_can_not_be_opened() {
+        let listed =
+            "device_errors_total{device=\"sda\",type=\"write\",ID} 9\ndevice_size_bytes{device=\"sda\",ID} 1048576\n";
+        let said = "device_size_bytes{btrfs_dev_uuid=\"u\",device=\"sda\",ID} 1000\n\
+                    device_unused_bytes{btrfs_dev_uuid=\"u\",device=\"sda\",ID} 600\n";
+        let answer = "ID u sda 1000 400\n";
+        for (calls, page, faults) in [
+            (format!("/a EACCES\n/b {answer}"), said, ""),
+            (format!("/a {answer}/b STUCK\n"), said, ""),
+            ("/a EIO\n/b EACCES\n".to_owned(), listed, "! denied\n"),
+            // The other mount is of the same filesystem: it would hang as well.
+            (format!("/a STUCK\n/b {answer}"), listed, "! stuck\n"),
+            // Unmounted since the table was read, or of another filesystem.
+            (String::new(), listed, ""),
+            ("/a other u sda 1 1\n".to_owned(), listed, ""),
+        ] {
+            assert_eq!(round(&mounted(&calls)), format!("{page}info{{ID}} 1\n{faults}"), "{calls}");
+        }
     }
 
     #[test]

@@ -5,13 +5,12 @@
 //! as their volumes are the kubelet's to report. In a container whose mounts are all that can be seen, those outside of the
 //! machine's own tree are left out: the call would be made on something else.
 
-use crate::kit::{Error, Filter, Host, Mount, Opt, OptKind, Options, Root, StatFs, Watched};
+use crate::kit::mounts::{Table, visible};
+use crate::kit::{Error, Filter, Host, Mount, Opt, OptKind, Options, Question, Root, StatFs};
 use crate::model::{Batch, Entity, Family, Value, gauge};
 use crate::{Collector, Group, Pace, Spec};
 use std::sync::Arc;
 use std::time::Duration;
-
-mod mounts;
 
 const LABELS: &[&str; 4] = &["device", "device_error", "fstype", "mountpoint"];
 
@@ -88,13 +87,10 @@ const PATIENCE: Duration = Duration::from_millis(150);
 /// How many filesystems are shown; the rest are left out with a fault, and nobody asks them.
 const SHOWN_MAX: usize = 10_000;
 
-/// The table to look at where process 1 can't be seen.
-const OWN: &str = "self/mountinfo";
-
 struct Filesystem {
     mount_points: Filter,
     types: Filter,
-    table: Watched,
+    table: Table,
     mounts: Vec<Arc<Mount>>,
     shown: Vec<Shown>,
     /// What was wrong with the table; as long as it is the same, so is that.
@@ -115,8 +111,7 @@ fn open(_: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, E
     Ok(Some(Box::new(Filesystem {
         mount_points: options.filter("mount-points-include", "mount-points-exclude"),
         types: options.filter("fs-types-include", "fs-types-exclude"),
-        // The daemon may have a root or a namespace of its own: process 1 sees what the machine sees, if we may look.
-        table: Watched::new("1/mountinfo"),
+        table: Table::new(),
         mounts: Vec::new(),
         shown: Vec::new(),
         faults: Vec::new(),
@@ -125,13 +120,7 @@ fn open(_: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, E
 
 impl Collector for Filesystem {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
-        match self.look(host) {
-            Err(Error::Absent { .. } | Error::Denied { .. }) if self.table.path() != OWN => {
-                self.table = Watched::new(OWN);
-                self.look(host)?;
-            }
-            looked => looked?,
-        }
+        self.look(host)?;
         self.faults.iter().for_each(|fault| out.fault(fault.clone()));
         let answers = host.statfs(&self.mounts, PATIENCE);
         let mut unknown = None;
@@ -167,12 +156,12 @@ impl Collector for Filesystem {
 impl Filesystem {
     /// Looks for new mounts to ask and to show.
     fn look(&mut self, host: &mut Host) -> Result<(), Error> {
-        let Some(text) = host.read_changed(&mut self.table)?.map(<[u8]>::to_vec) else { return Ok(()) };
+        let Some(text) = self.table.read(host)? else { return Ok(()) };
         let path = format!("{}/{}", host.root(Root::Proc), self.table.path());
         let rootfs = host.root(Root::Rootfs).as_bytes().to_vec();
         (self.mounts, self.shown, self.faults) = (Vec::new(), Vec::new(), Vec::new());
         let mut left_out = false;
-        for row in mounts::visible(&text, &rootfs, |line| self.faults.push(Error::malformed(&path, line, "a mount"))) {
+        for row in visible(&text, &rootfs, |line| self.faults.push(Error::malformed(&path, line, "a mount"))) {
             let mount_point = String::from_utf8_lossy(&row.mount_point);
             let fs_type = String::from_utf8_lossy(row.fs_type);
             if !self.mount_points.keeps(&mount_point) || !self.types.keeps(&fs_type) {
@@ -190,7 +179,7 @@ impl Filesystem {
                 minor: row.number.1.to_string(),
                 readonly: row.readonly,
             });
-            self.mounts.push(host.mount(row.id, &row.mount_point, row.never_sleeps));
+            self.mounts.push(host.mount(&row, Question::Size));
         }
         self.mount_points.rest();
         self.types.rest();

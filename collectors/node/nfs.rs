@@ -1,8 +1,9 @@
 //! `/proc/net/rpc/nfs`: what this machine asked of NFS servers.
 //!
 //! A line for each version of NFS, with a column for each method; newer kernels know more methods. What a kernel doesn't
-//! know it never called, which is 0, as in node_exporter. The columns of version 4 are those of Linux 3.13 and later.
+//! know it never called: it is 0, as in node_exporter. The columns of version 4 are those of Linux 3.13 and later.
 
+use crate::families::nfs::{METHODS_2, METHODS_3, Requests, Version};
 use crate::kit::{Error, Host, KeptFile, Options, Root, parse};
 use crate::model::{Batch, Family, counter};
 use crate::{Collector, Group, Pace, Spec};
@@ -42,43 +43,9 @@ pub static SPEC: Spec = Spec {
 };
 
 /// The methods of each version of NFS, in the order of the columns.
-static METHODS: [(&[u8], &str, &[&str]); 3] = [
-    (
-        b"proc2",
-        "2",
-        &[
-            "Null", "GetAttr", "SetAttr", "Root", "Lookup", "ReadLink", "Read", "WrCache", "Write", "Create", "Remove",
-            "Rename", "Link", "SymLink", "MkDir", "RmDir", "ReadDir", "FsStat",
-        ],
-    ),
-    (
-        b"proc3",
-        "3",
-        &[
-            "Null",
-            "GetAttr",
-            "SetAttr",
-            "Lookup",
-            "Access",
-            "ReadLink",
-            "Read",
-            "Write",
-            "Create",
-            "MkDir",
-            "SymLink",
-            "MkNod",
-            "Remove",
-            "RmDir",
-            "Rename",
-            "Link",
-            "ReadDir",
-            "ReadDirPlus",
-            "FsStat",
-            "FsInfo",
-            "PathConf",
-            "Commit",
-        ],
-    ),
+static VERSIONS: [Version; 3] = [
+    (b"proc2", "2", &METHODS_2),
+    (b"proc3", "3", &METHODS_3),
     (
         b"proc4",
         "4",
@@ -156,28 +123,21 @@ fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Erro
 impl Collector for Nfs {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         let text = host.read_kept(&mut self.0)?;
-        let mut is_told = [false; METHODS.len()];
+        let mut requests = Requests::new(&REQUESTS, &VERSIONS);
         for (line, number) in parse::lines(text).zip(1..) {
             let mut words = parse::words(line);
             let word = words.next().unwrap_or_default();
-            let numbers = words.map(parse::number);
-            let version = METHODS.iter().zip(&mut is_told).find(|((known, ..), _)| *known == word);
-            let reads = match (word, version) {
-                (b"net", _) => net(numbers, out),
-                (b"rpc", _) => rpc(numbers, out),
-                (_, Some(((_, version, methods), is_told))) => {
-                    *is_told = true;
-                    requests(numbers, version, methods, out)
-                }
-                _ => Some(()),
+            let mut numbers = words.map(parse::number);
+            let reads = match word {
+                b"net" => net(numbers, out),
+                b"rpc" => rpc(numbers, out),
+                _ => requests.line(word, &mut numbers, out).unwrap_or(Some(())),
             };
             if reads.is_none() {
                 out.fault(Error::malformed("/proc/net/rpc/nfs", number, "as many numbers as it says"));
             }
         }
-        for ((_, version, methods), _) in METHODS.iter().zip(is_told).filter(|(_, is_told)| !is_told) {
-            requests([Some(0)].into_iter(), version, methods, out);
-        }
+        requests.end(out);
         Ok(())
     }
 }
@@ -198,23 +158,6 @@ fn rpc(numbers: impl Iterator<Item = Option<u64>>, out: &mut Batch) -> Option<()
     let mut numbers = numbers.fuse();
     for family in [&RPCS, &RETRANSMISSIONS, &AUTH_REFRESHES] {
         out.put(family, out.machine(), numbers.next()??);
-    }
-    Some(())
-}
-
-/// `proc3 22 0 1061909262 48906 …`: how many methods there are, and how often each was called.
-fn requests(
-    mut numbers: impl Iterator<Item = Option<u64>>,
-    version: &str,
-    methods: &[&str],
-    out: &mut Batch,
-) -> Option<()> {
-    let mut count = numbers.next()??;
-    for method in methods {
-        let calls = if count == 0 { 0 } else { numbers.next()?? };
-        count = count.saturating_sub(1);
-        let of = out.entity(&["method", "proto"], [method, version]);
-        out.put(&REQUESTS, of, calls);
     }
     Some(())
 }
@@ -253,7 +196,7 @@ mod tests {
         assert_eq!(said(text), page);
         let all = Tree::new(&[("proc/net/rpc/nfs", text)]).open(&SPEC, &[]).round();
         let requests = all.lines().filter(|line| line.contains("requests_total")).count();
-        assert_eq!(requests, METHODS.iter().map(|(_, _, methods)| methods.len()).sum::<usize>());
+        assert_eq!(requests, VERSIONS.iter().map(|(_, _, methods)| methods.len()).sum::<usize>());
     }
 
     #[test]
@@ -279,7 +222,7 @@ mod tests {
             let mut out = Batch::new(100);
             net(numbers(), &mut out);
             rpc(numbers(), &mut out);
-            requests(numbers(), "2", METHODS[0].2, &mut out);
+            Requests::new(&REQUESTS, &VERSIONS).line(b"proc2", &mut numbers(), &mut out);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Each figure is a sum over all CPUs. Newer kernels add lines, and columns to `proc4ops`; `wdeleg_getattr` came with
 //! Linux 6.6. What a kernel doesn't know it was never asked, which is 0, as in node_exporter.
 
+use crate::families::nfs::{METHODS_2, METHODS_3, Requests, Version};
 use crate::kit::{Error, Host, KeptFile, Options, Root, parse};
 use crate::model::{Batch, Family, counter, gauge};
 use crate::{Collector, Group, Pace, Spec};
@@ -100,44 +101,9 @@ static LINES: [(&[u8], &[Column]); 7] = [
     (b"net", &[Skip, Packets("udp"), Packets("tcp"), Of(&CONNECTIONS)]),
     (b"rpc", &[Of(&RPCS), Skip, Errors("fmt"), Errors("auth"), Errors("cInt")]),
 ];
-/// The methods of each version of NFS, in the order of the columns; empty: not told.
-static METHODS: [(&[u8], &str, &[&str]); 3] = [
-    (
-        b"proc2",
-        "2",
-        &[
-            "", "GetAttr", "SetAttr", "Root", "Lookup", "ReadLink", "Read", "WrCache", "Write", "Create", "Remove",
-            "Rename", "Link", "SymLink", "MkDir", "RmDir", "ReadDir", "FsStat",
-        ],
-    ),
-    (
-        b"proc3",
-        "3",
-        &[
-            "",
-            "GetAttr",
-            "SetAttr",
-            "Lookup",
-            "Access",
-            "ReadLink",
-            "Read",
-            "Write",
-            "Create",
-            "MkDir",
-            "SymLink",
-            "MkNod",
-            "Remove",
-            "RmDir",
-            "Rename",
-            "Link",
-            "ReadDir",
-            "ReadDirPlus",
-            "FsStat",
-            "FsInfo",
-            "PathConf",
-            "Commit",
-        ],
-    ),
+static VERSIONS: [Version; 3] = [
+    (b"proc2", "2", &without_null(METHODS_2)),
+    (b"proc3", "3", &without_null(METHODS_3)),
     (
         b"proc4ops",
         "4",
@@ -185,6 +151,13 @@ static METHODS: [(&[u8], &str, &[&str]); 3] = [
         ],
     ),
 ];
+
+/// That nothing was asked for is not told.
+const fn without_null<const N: usize>(mut methods: [&str; N]) -> [&str; N] {
+    methods[0] = "";
+    methods
+}
+
 const WRITE_DELEGATION: &str = "WdelegGetattr";
 
 struct Nfsd(KeptFile);
@@ -197,18 +170,16 @@ fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Erro
 impl Collector for Nfsd {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         let text = host.read_kept(&mut self.0)?;
-        let mut is_told = [false; METHODS.len()];
+        let mut requests = Requests::new(&REQUESTS, &VERSIONS);
         let mut delegation = Some(0);
         for (line, number) in parse::lines(text).zip(1..) {
             let mut words = parse::words(line);
             let word = words.next().unwrap_or_default();
             let mut numbers = words.map(parse::number);
-            let version = METHODS.iter().zip(&mut is_told).find(|((known, ..), _)| *known == word);
             let reads = if let Some((_, columns)) = LINES.iter().find(|(known, _)| *known == word) {
                 figures(numbers, columns, out)
-            } else if let Some(((_, version, methods), is_told)) = version {
-                *is_told = true;
-                requests(numbers, version, methods, out)
+            } else if let Some(reads) = requests.line(word, &mut numbers, out) {
+                reads
             } else if word == b"wdeleg_getattr" {
                 delegation = numbers.next().flatten();
                 delegation.map(drop)
@@ -219,9 +190,7 @@ impl Collector for Nfsd {
                 out.fault(Error::malformed("/proc/net/rpc/nfsd", number, "as many numbers as there should be"));
             }
         }
-        for ((_, version, methods), _) in METHODS.iter().zip(is_told).filter(|(_, is_told)| !is_told) {
-            requests([Some(0)].into_iter(), version, methods, out);
-        }
+        requests.end(out);
         let of = out.entity(&["method", "proto"], [WRITE_DELEGATION, "4"]);
         out.put_some(&REQUESTS, of, delegation);
         Ok(())
@@ -243,25 +212,6 @@ fn figures(mut numbers: impl Iterator<Item = Option<u64>>, columns: &[Column], o
                 let of = out.entity(&["error"], [error]);
                 out.put(&ERRORS, of, figure);
             }
-        }
-    }
-    Some(())
-}
-
-/// `proc3 22 2 112 0 2719 …`: how many methods there are, and how often each was called.
-fn requests(
-    mut numbers: impl Iterator<Item = Option<u64>>,
-    version: &str,
-    methods: &[&str],
-    out: &mut Batch,
-) -> Option<()> {
-    let mut count = numbers.next()??;
-    for method in methods {
-        let calls = if count == 0 { 0 } else { numbers.next()?? };
-        count = count.saturating_sub(1);
-        if !method.is_empty() {
-            let of = out.entity(&["method", "proto"], [method, version]);
-            out.put(&REQUESTS, of, calls);
         }
     }
     Some(())
@@ -333,7 +283,7 @@ mod tests {
             let numbers = || parse::words(&bytes).map(parse::number);
             let mut out = Batch::new(100);
             figures(numbers(), LINES[5].1, &mut out);
-            requests(numbers(), "2", METHODS[0].2, &mut out);
+            Requests::new(&REQUESTS, &VERSIONS).line(b"proc2", &mut numbers(), &mut out);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! `size` counts 512 bytes whatever the block size is, `nuse` counts blocks. Namespaces that several controllers share
 //! belong to the subsystem and not to any of them.
 
-use crate::kit::{Error, Host, Options, Root};
+use crate::kit::{Error, Host, Options, Root, attribute};
 use crate::model::{Batch, Entity, Family, gauge};
 use crate::{Collector, Group, Pace, Spec};
 use std::time::Duration;
@@ -59,10 +59,12 @@ impl Collector for Nvme {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         for device in host.names(Root::Sys, FOLDER)? {
             let of = out.entity(&["device"], [&device]);
-            let words = ["firmware_rev", "model", "serial", "state", "cntlid"].map(|file| {
-                let word = host.text(Root::Sys, format_args!("{FOLDER}/{device}/{file}"));
-                out.found(word).unwrap_or_default()
-            });
+            let words = attribute::words(
+                &["firmware_rev", "model", "serial", "state", "cntlid"],
+                &format!("{FOLDER}/{device}"),
+                host,
+                out,
+            );
             let labels = &["firmware_revision", "model", "serial", "state", "cntlid"];
             let info = out.part(of, labels, words.each_ref().map(String::as_str));
             out.put(&INFO, info, true);

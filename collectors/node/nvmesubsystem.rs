@@ -1,6 +1,6 @@
 //! `/sys/class/nvme-subsystem/`: NVMe disks with the paths that lead to them, and which of those work.
 
-use crate::kit::{Error, Host, Options, Root};
+use crate::kit::{Error, Host, Options, Root, attribute};
 use crate::model::{Batch, Entity, Family, gauge};
 use crate::{Collector, Group, Pace, Spec};
 use std::time::Duration;
@@ -53,13 +53,11 @@ impl Collector for Nvmesubsystem {
                 continue;
             }
             let of = out.entity(SUBSYSTEM, [&subsystem]);
-            let words = ["subsysnqn", "model", "serial", "iopolicy"].map(|file| {
-                let word = host.text(Root::Sys, format_args!("{FOLDER}/{subsystem}/{file}"));
-                out.found(word).unwrap_or_default()
-            });
+            let folder = format!("{FOLDER}/{subsystem}");
+            let words = attribute::words(&["subsysnqn", "model", "serial", "iopolicy"], &folder, host, out);
             let info = out.part(of, &["nqn", "model", "serial", "iopolicy"], words.each_ref().map(String::as_str));
             out.put(&INFO, info, true);
-            put_parts(of, &format!("{FOLDER}/{subsystem}"), host, out);
+            put_parts(of, &folder, host, out);
         }
         Ok(())
     }

@@ -236,11 +236,9 @@ impl Collector for Powersupplyclass {
         for supply in host.devices(Root::Sys, FOLDER, |_| true)? {
             if self.supplies.keeps(&supply) {
                 let of = out.entity(&["power_supply"], [&supply]);
-                attribute::put(&ATTRIBUTES, &format!("{FOLDER}/{supply}"), of, host, out);
-                let words = WORDS.map(|file| {
-                    let word = host.text(Root::Sys, format_args!("{FOLDER}/{supply}/{file}"));
-                    out.found(word).unwrap_or_default()
-                });
+                let folder = format!("{FOLDER}/{supply}");
+                attribute::put(&ATTRIBUTES, &folder, of, host, out);
+                let words = attribute::words(WORDS, &folder, host, out);
                 let of = out.part(of, WORDS, words.each_ref().map(String::as_str));
                 out.put(&INFO, of, true);
             }

@@ -47,11 +47,9 @@ impl Collector for Watchdog {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         for name in host.devices(Root::Sys, FOLDER, |_| true)? {
             let of = out.entity(&["name"], [&name]);
-            attribute::put(&ATTRIBUTES, &format!("{FOLDER}/{name}"), of, host, out);
-            let words = WORDS.map(|file| {
-                let word = host.text(Root::Sys, format_args!("{FOLDER}/{name}/{file}"));
-                out.found(word).unwrap_or_default()
-            });
+            let folder = format!("{FOLDER}/{name}");
+            attribute::put(&ATTRIBUTES, &folder, of, host, out);
+            let words = attribute::words(WORDS, &folder, host, out);
             let of = out.part(of, WORDS, words.each_ref().map(String::as_str));
             out.put(&INFO, of, true);
         }

@@ -1,7 +1,7 @@
 //! Filesystems that hang cost their own series and nothing else.
 
 use crate::fuse::{self, Fuse, Mood};
-use collectors::kit::{Child, Clock, Error, Host, Machine, Mount, Options, Roots, StatFs};
+use collectors::kit::{Child, Clock, Error, Host, Machine, Mount, Options, Question, Roots, StatFs};
 use collectors::model::Batch;
 use collectors::node::filesystem::SPEC;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const BUSY: Duration = Duration::from_millis(1000);
 
 fn at(id: u64, path: &Path) -> Arc<Mount> {
-    Arc::new(Mount { id, path: path.as_os_str().as_bytes().to_vec(), never_sleeps: false })
+    let path = path.as_os_str().as_bytes().to_vec();
+    Arc::new(Mount { id, path, never_sleeps: false, question: Question::Size })
 }
 
 fn all(of: &[Fuse]) -> Vec<Arc<Mount>> {
@@ -249,7 +250,7 @@ fn the_child_ends_with_the_daemon() {
         for (fuse, number) in of.iter().zip(0u64..) {
             let path = fuse.path().as_os_str().as_bytes();
             let length = u16::try_from(path.len()).unwrap();
-            let request = [&number.to_le_bytes()[..], &length.to_le_bytes(), path].concat();
+            let request = [&number.to_le_bytes()[..], &[0], &length.to_le_bytes(), path].concat();
             rustix::io::write(&socket, &request).unwrap();
         }
         eventually("all are asked", || process(child.id()).1 >= of.len() + 2);
@@ -263,6 +264,24 @@ fn the_child_ends_with_the_daemon() {
     eventually("only what can't end lingers", || process(mute.id()) == ('Z', 10));
     drop(hanging);
     eventually("and goes as soon as it can", || mute.try_wait().unwrap().is_some());
+}
+
+#[test]
+fn each_question_has_its_own_answers() {
+    if !fuse::available() {
+        return;
+    }
+    let child = Child::new(PROGRAM);
+    let mute = Fuse::mount(Mood::Mute);
+    let mounts = [at(1, mute.path()), at(2, Path::new("/proc"))];
+    let devices = mounts.each_ref().map(|mount| Mount { question: Question::Devices, ..(**mount).clone() }.into());
+    for _ in 0..2 {
+        let answers = child.btrfs(&devices, PATIENCE);
+        assert!(matches!(answers[..], [Err(Error::Stuck { .. }), Err(Error::Gone { .. })]), "{answers:?}");
+        let answers = child.statfs(&mounts, PATIENCE);
+        assert!(matches!(answers[..], [Err(Error::Stuck { .. }), Ok(_)]), "{answers:?}");
+    }
+    assert_eq!(child.stuck(), 2);
 }
 
 #[test]

@@ -1,15 +1,18 @@
 //! What crosses the socket between the daemon and its child: both are the same binary, so the bytes are nobody else's.
 
-use super::super::StatFs;
+use super::super::{Btrfs, StatFs};
+use super::{Answer, Question};
 use rustix::io::Errno;
 use std::time::Duration;
 
 /// The longest path that the kernel takes, its end not counted.
 pub(in crate::kit) const PATH_MAX: usize = 4095;
-/// How many bytes an answer takes.
-pub(in crate::kit) const ANSWER: usize = 8 + 8 + 4 + 7 * 8;
+/// The longest answer; what would be longer is answered with EMSGSIZE. There is room for more than a hundred devices.
+pub(super) const ANSWER_MAX: usize = 16 << 10;
+const BLOCK_MAX: usize = ANSWER_MAX - 8 - 8 - 1 - 2;
+
 /// Whether a request can carry this path: what it can't carry, the kernel would refuse with the same words.
-pub(in crate::kit) fn check(path: &[u8]) -> Result<(), Errno> {
+pub(super) fn check(path: &[u8]) -> Result<(), Errno> {
     match path.len() {
         0 => Err(Errno::NOENT),
         1..=PATH_MAX => Ok(()),
@@ -17,64 +20,114 @@ pub(in crate::kit) fn check(path: &[u8]) -> Result<(), Errno> {
     }
 }
 
-/// Appends a request. An empty path is a mark: it is answered as soon as all requests before it are being worked on.
-pub(in crate::kit) fn request(to: &mut Vec<u8>, number: u64, path: &[u8]) {
+/// Appends a request.
+pub(in crate::kit) fn request(to: &mut Vec<u8>, number: u64, question: Question, path: &[u8]) {
     let path = &path[..path.len().min(PATH_MAX)];
     to.extend_from_slice(&number.to_le_bytes());
+    to.push(u8::from(question == Question::Devices));
     to.extend_from_slice(&(path.len() as u16).to_le_bytes());
     to.extend_from_slice(path);
 }
 
+/// Appends a mark, a request without a path: it is answered as soon as all requests before it are being worked on.
+pub(super) fn mark(to: &mut Vec<u8>, number: u64) {
+    request(to, number, Question::Size, b"");
+}
+
 /// Reads the requests of a packet.
-pub(in crate::kit) fn requests(packet: &[u8]) -> impl Iterator<Item = (u64, Vec<u8>)> {
+pub(in crate::kit) fn requests(packet: &[u8]) -> impl Iterator<Item = (u64, Question, Vec<u8>)> {
     let mut rest = packet;
     std::iter::from_fn(move || {
-        let ([number @ .., low, high], tail) = rest.split_first_chunk::<10>()?;
-        let (path, tail) = tail.split_at_checked(usize::from(u16::from_le_bytes([*low, *high])))?;
-        rest = tail;
-        Some((u64::from_le_bytes(*number), path.to_vec()))
+        let number = number(&mut rest)?;
+        let question = if *byte(&mut rest)? == 0 { Question::Size } else { Question::Devices };
+        let path = block(&mut rest)?;
+        Some((number, question, path.to_vec()))
     })
 }
 
-/// Appends an answer: what the call returned, at which time of the monotonic clock.
-pub(in crate::kit) fn answer(to: &mut Vec<u8>, number: u64, result: Result<StatFs, Errno>, at: Duration) {
-    let (code, size) = match result {
-        Ok(size) => (0, size),
-        Err(errno) => (errno.raw_os_error() as u32, StatFs::default()),
+/// Appends an answer: what the calls returned, at which time of the monotonic clock.
+pub(in crate::kit) fn answer(to: &mut Vec<u8>, number: u64, result: &Result<Answer, Errno>, at: Duration) {
+    let refusal = |errno: Errno| (2, errno.raw_os_error().to_le_bytes().to_vec());
+    let (mut kind, mut block) = match result {
+        Ok(Answer::Size(size)) => {
+            let StatFs { block_size, blocks, blocks_free, blocks_available, files, files_free, readonly } = *size;
+            let fields = [block_size, blocks, blocks_free, blocks_available, files, files_free, readonly.into()];
+            (0, fields.map(u64::to_le_bytes).concat())
+        }
+        Ok(Answer::Devices(devices)) => (1, devices.bytes()),
+        Err(errno) => refusal(*errno),
     };
+    if block.len() > BLOCK_MAX {
+        (kind, block) = refusal(Errno::MSGSIZE);
+    }
     to.extend_from_slice(&number.to_le_bytes());
     to.extend_from_slice(&u64::try_from(at.as_nanos()).unwrap_or(u64::MAX).to_le_bytes());
-    to.extend_from_slice(&code.to_le_bytes());
-    let StatFs { block_size, blocks, blocks_free, blocks_available, files, files_free, readonly } = size;
-    for field in [block_size, blocks, blocks_free, blocks_available, files, files_free, u64::from(readonly)] {
-        to.extend_from_slice(&field.to_le_bytes());
-    }
+    to.push(kind);
+    to.extend_from_slice(&(block.len() as u16).to_le_bytes());
+    to.extend_from_slice(&block);
 }
 
-/// Reads an answer.
-pub(in crate::kit) fn read_answer(frame: &[u8; ANSWER]) -> (u64, Result<StatFs, Errno>, Duration) {
-    let eight = |at: usize| frame.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes);
-    let code = frame.get(16..20).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes);
-    let result = match code {
-        0 => Ok(StatFs {
-            block_size: eight(20),
-            blocks: eight(28),
-            blocks_free: eight(36),
-            blocks_available: eight(44),
-            files: eight(52),
-            files_free: eight(60),
-            readonly: eight(68) != 0,
-        }),
+/// Reads the answers of a packet.
+pub(in crate::kit) fn answers(packet: &[u8]) -> impl Iterator<Item = (u64, Result<Answer, Errno>, Duration)> {
+    let mut rest = packet;
+    std::iter::from_fn(move || {
+        let (number, at) = (number(&mut rest)?, number(&mut rest)?);
+        let kind = *byte(&mut rest)?;
+        let result = read(kind, block(&mut rest)?)?;
+        Some((number, result, Duration::from_nanos(at)))
+    })
+}
+
+/// What stands behind the kind of an answer and its length.
+fn read(kind: u8, mut block: &[u8]) -> Option<Result<Answer, Errno>> {
+    let mut next = || number(&mut block);
+    Some(match kind {
+        0 => Ok(Answer::Size(StatFs {
+            block_size: next()?,
+            blocks: next()?,
+            blocks_free: next()?,
+            blocks_available: next()?,
+            files: next()?,
+            files_free: next()?,
+            readonly: next()? != 0,
+        })),
+        1 => Ok(Answer::Devices(Btrfs::read(block)?)),
         // A number outside of what the kernel uses is no reason to fall over.
-        errno => Err(Errno::from_raw_os_error(errno.min(4095) as i32)),
-    };
-    (eight(0), result, Duration::from_nanos(eight(8)))
+        _ => Err(Errno::from_raw_os_error(i32::from_le_bytes(*block.first_chunk()?).clamp(1, 4095))),
+    })
+}
+
+/// Takes a number off the front.
+pub(in crate::kit) fn number(rest: &mut &[u8]) -> Option<u64> {
+    rest.split_off(..8)?.try_into().ok().map(u64::from_le_bytes)
+}
+
+fn byte<'a>(rest: &mut &'a [u8]) -> Option<&'a u8> {
+    rest.split_off_first()
+}
+
+/// Takes a length of two bytes and as many bytes off the front.
+pub(in crate::kit) fn block<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = u16::from_le_bytes(rest.split_off(..2)?.try_into().ok()?);
+    rest.split_off(..usize::from(length))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::Device;
     use super::*;
     use proptest::prelude::*;
+
+    fn devices(count: usize) -> Answer {
+        let device = |at: usize| Device {
+            name: format!("mapper-{at}"),
+            uuid: "c0ffee00-0000-4000-8000-000000000001".to_owned(),
+            size: u64::MAX,
+            used: 7,
+            errors: at.is_multiple_of(2).then_some([1, 2, 3, 4, u64::MAX]),
+        };
+        Answer::Devices(Btrfs { uuid: "c0ffee".to_owned(), devices: (0..count).map(device).collect() })
+    }
 
     #[test]
     fn answers_cross_unchanged() {
@@ -88,28 +141,40 @@ mod tests {
             readonly: true,
         };
         let at = Duration::new(3, 7);
-        for (number, result) in [(0, Ok(size)), (u64::MAX, Err(Errno::NOTCONN))] {
-            let mut bytes = Vec::new();
-            answer(&mut bytes, number, result, at);
-            assert_eq!(read_answer(&bytes.try_into().unwrap()), (number, result, at));
-        }
+        let all = [
+            (0, Ok(Answer::Size(size)), at),
+            (u64::MAX, Err(Errno::NOTCONN), at),
+            (7, Ok(devices(0)), at),
+            (8, Ok(devices(100)), at),
+        ];
+        let mut packet = Vec::new();
+        all.iter().for_each(|(number, result, at)| answer(&mut packet, *number, result, *at));
+        assert_eq!(answers(&packet).collect::<Vec<_>>(), all);
+    }
+
+    #[test]
+    fn what_is_longer_than_a_packet_is_not_sent() {
+        let mut packet = Vec::new();
+        answer(&mut packet, 9, &Ok(devices(200)), Duration::ZERO);
+        assert_eq!(answers(&packet).collect::<Vec<_>>(), [(9, Err(Errno::MSGSIZE), Duration::ZERO)]);
     }
 
     #[test]
     fn requests_cross_unchanged() {
         let mut packet = Vec::new();
-        request(&mut packet, 9, b"/mnt/a");
-        request(&mut packet, u64::MAX, b"");
+        request(&mut packet, 9, Question::Devices, b"/mnt/a");
+        mark(&mut packet, u64::MAX);
         let all: Vec<_> = requests(&packet).collect();
-        assert_eq!(all, [(9, b"/mnt/a".to_vec()), (u64::MAX, Vec::new())]);
+        assert_eq!(all, [(9, Question::Devices, b"/mnt/a".to_vec()), (u64::MAX, Question::Size, Vec::new())]);
         assert_eq!(requests(b"n").count(), 0);
     }
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), ANSWER)) {
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
             requests(&bytes).for_each(drop);
-            let _ = read_answer(&bytes.try_into().unwrap());
+            answers(&bytes).for_each(drop);
+            (0..3).for_each(|kind| drop(read(kind, &bytes)));
         }
     }
 }

@@ -4,10 +4,8 @@
 //! back: so the socket never holds more than it can, and a child that no longer answers marks is known to be dead. While
 //! the mark does not come, nudges wake more and more threads of the child, for those that work may be stuck.
 
-use super::super::StatFs;
-use super::Answers;
-use super::frame::{self, ANSWER};
-use super::{ARGUMENT, Mount, PACKET_MAX, STUCK_MAX};
+use super::frame;
+use super::{ARGUMENT, Answer, Answers, Mount, PACKET_MAX, STUCK_MAX};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -38,8 +36,6 @@ pub(super) struct Link {
     /// The first number of this round, and how many of its requests have not come back.
     first: u64,
     awaited: usize,
-    /// Where in the list the next round begins: where the last one ran out of time, so that everybody's turn comes.
-    begin: usize,
     under_way: HashMap<u64, Arc<Mount>>,
     asked: HashMap<Arc<Mount>, u64>,
     mark: Option<u64>,
@@ -69,7 +65,6 @@ impl Link {
             next: 0,
             first: 0,
             awaited: 0,
-            begin: 0,
             under_way: HashMap::new(),
             asked: HashMap::new(),
             mark: None,
@@ -90,8 +85,15 @@ impl Link {
         self.asked.get(mount).is_some_and(|number| *number < self.begun)
     }
 
-    /// Asks for all that is not under way, and waits until all have answered that were asked now, or `until`.
-    pub(super) fn round(&mut self, mounts: &[Arc<Mount>], until: Instant, answers: &mut Answers) -> Result<(), Ended> {
+    /// Asks for all that is not under way, from the one at `begin` on, and waits until all have answered that were asked now,
+    /// or `until`.
+    pub(super) fn round(
+        &mut self,
+        mounts: &[Arc<Mount>],
+        begin: &mut usize,
+        until: Instant,
+        answers: &mut Answers,
+    ) -> Result<(), Ended> {
         if !self.under_way.is_empty() {
             // What came back since the last round can be asked again.
             self.read(answers)?;
@@ -100,18 +102,18 @@ impl Link {
             }
         }
         (self.first, self.awaited) = (self.next, 0);
-        self.begin %= mounts.len().max(1);
-        let (last, first) = mounts.split_at(self.begin);
+        *begin %= mounts.len().max(1);
+        let (last, first) = mounts.split_at(*begin);
         let mut rest = first.iter().chain(last);
         let start = Instant::now();
         let mut stalls = 0;
         loop {
             if self.mark.is_none() {
-                self.batch(&mut rest);
+                *begin += self.batch(&mut rest);
             }
             self.write()?;
             if self.mark.is_none() && self.awaited == 0 {
-                self.begin = 0;
+                *begin = 0;
                 return Ok(());
             }
             let left = until.saturating_duration_since(Instant::now());
@@ -132,28 +134,30 @@ impl Link {
         if silent { Err(Ended) } else { Ok(()) }
     }
 
-    fn batch<'a>(&mut self, rest: &mut impl Iterator<Item = &'a Arc<Mount>>) {
-        let before = self.awaited;
+    /// Has the next requests sent; how many of the list they are, with those that need none.
+    fn batch<'a>(&mut self, rest: &mut impl Iterator<Item = &'a Arc<Mount>>) -> usize {
+        let (before, mut passed) = (self.awaited, 0);
         // Each request may take a thread for good, and the child has only so many.
         let room = BATCH.min(STUCK_MAX.saturating_sub(self.under_way.len()));
         while self.awaited - before < room && self.unsent.len() < BATCH_BYTES {
             let Some(mount) = rest.next() else { break };
-            self.begin += 1;
+            passed += 1;
             if frame::check(&mount.path).is_err() || self.asked.contains_key(mount) {
                 continue;
             }
-            frame::request(&mut self.unsent, self.next, &mount.path);
+            frame::request(&mut self.unsent, self.next, mount.question, &mount.path);
             self.asked.insert(Arc::clone(mount), self.next);
             self.under_way.insert(self.next, Arc::clone(mount));
             self.next += 1;
             self.awaited += 1;
         }
         if self.awaited > before {
-            frame::request(&mut self.unsent, self.next, b"");
+            frame::mark(&mut self.unsent, self.next);
             self.mark = Some(self.next);
             self.next += 1;
             self.heard = Instant::now();
         }
+        passed
     }
 
     /// Waits until something can be read, or what is to be sent can be sent. Whether something can be read.
@@ -197,8 +201,8 @@ impl Link {
                 Ok(0) => break Err(Ended),
                 Ok(length) => {
                     self.heard = Instant::now();
-                    let (frames, _) = packet.get(..length).unwrap_or_default().as_chunks::<ANSWER>();
-                    frames.iter().for_each(|frame| self.take(frame::read_answer(frame), answers));
+                    let frames = frame::answers(packet.get(..length).unwrap_or_default());
+                    frames.for_each(|answer| self.take(answer, answers));
                     // While nothing is under way, nothing can come.
                     if self.under_way.is_empty() && self.mark.is_none() {
                         break Ok(());
@@ -213,7 +217,7 @@ impl Link {
         read
     }
 
-    fn take(&mut self, answer: (u64, Result<StatFs, Errno>, Duration), answers: &mut Answers) {
+    fn take(&mut self, answer: (u64, Result<Answer, Errno>, Duration), answers: &mut Answers) {
         let (number, result, at) = answer;
         if self.mark == Some(number) {
             (self.mark, self.begun) = (None, number);

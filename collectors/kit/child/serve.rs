@@ -4,11 +4,9 @@
 //! it that another one waits. A packet without requests is a nudge: the daemon has not heard for a while, so whoever
 //! works may be stuck, and the one that is woken by the nudge carries on. So nobody wakes anybody while all is well.
 
-use super::super::statfs::in_time;
-use super::super::{Clock, lock};
+use super::super::{Clock, StatFs, lock};
 use super::frame;
-use super::{PACKET_MAX, STUCK_MAX};
-use crate::kit::StatFs;
+use super::{Answer, PACKET_MAX, Question, STUCK_MAX};
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
@@ -24,10 +22,11 @@ const WAITING_MAX: usize = 2;
 const STACK: usize = 64 << 10;
 /// Answers are sent when they are this long, or when nothing is left to do.
 const LONG: usize = 16 << 10;
+const _: () = assert!(LONG + frame::ANSWER_MAX <= PACKET_MAX);
 
 #[derive(Default)]
 struct Work {
-    queue: VecDeque<(u64, Vec<u8>)>,
+    queue: VecDeque<(u64, Question, Vec<u8>)>,
     answers: Vec<u8>,
     threads: usize,
     waiting: usize,
@@ -60,16 +59,16 @@ fn labour(work: &Arc<Mutex<Work>>) {
         if state.waiting == 0 && state.threads < THREADS_MAX {
             hire(work, &mut state);
         }
-        while let Some((number, path)) = state.queue.pop_front() {
+        while let Some((number, question, path)) = state.queue.pop_front() {
             let (result, at) = if path.is_empty() {
-                (Ok(StatFs::default()), Duration::ZERO)
+                (Ok(Answer::Size(StatFs::default())), Duration::ZERO)
             } else {
                 drop(state);
-                let answer = (in_time(&path), Clock::Real.monotonic());
+                let answer = (question.ask(&path), Clock::Real.monotonic());
                 state = lock(work);
                 answer
             };
-            frame::answer(&mut state.answers, number, result, at);
+            frame::answer(&mut state.answers, number, &result, at);
             if state.answers.len() >= LONG {
                 send(&mut state);
             }

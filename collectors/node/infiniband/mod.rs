@@ -68,10 +68,7 @@ impl Collector for Infiniband {
             if !self.devices.keeps(&device) {
                 continue;
             }
-            let words = ["board_id", "fw_ver", "hca_type"].map(|file| {
-                let word = host.text(Root::Sys, format_args!("{FOLDER}/{device}/{file}"));
-                out.found(word).unwrap_or_default()
-            });
+            let words = attribute::words(&["board_id", "fw_ver", "hca_type"], &format!("{FOLDER}/{device}"), host, out);
             let of = out.entity(&["device"], [&device]);
             let labels = &["board_id", "firmware_version", "hca_type"];
             let info = out.part(of, labels, words.each_ref().map(String::as_str));

@@ -38,17 +38,13 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
     ),
     meant("", "node_time_seconds", "the clock of a tree is calls/clock, and that of this machine goes on"),
     meant("", "node_time_zone_offset_seconds", "the zone is that of the machine, not of the process"),
-    meant("", "node_filesystem_purgeable_bytes", "Linux has no such space: it is 0 there"),
     meant(
         "",
         "node_thermal_zone_temp",
         "a zone that can't be read, or says less than absolute zero, is 0 °C there or what it says",
     ),
-    meant(
-        "laptop",
-        "node_btrfs_device_size_bytes",
-        "over a tree it has no ioctl to name a device by its UUID; we know it from udev",
-    ),
+    meant("laptop", "node_btrfs_device_", "over a tree it has nobody to ask by ioctl; we have calls/btrfs"),
+    meant("nas", "node_btrfs_device_", "over a tree it has nobody to ask by ioctl; we have calls/btrfs"),
     meant(
         "nano",
         "node_softnet_",

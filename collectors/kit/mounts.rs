@@ -1,27 +1,71 @@
 //! The table of mounts: which there are, and which of them a path leads to.
 
-use crate::kit::{never_sleeps, parse};
+use super::statfs::never_sleeps;
+use super::{Error, Host, Watched, parse};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+/// The table to look at where process 1 can't be seen.
+const OWN: &str = "self/mountinfo";
+
+/// The machine's table of mounts, as a file.
+///
+/// The daemon may have a root or a namespace of its own: process 1 sees what the machine sees, if we may look.
+#[derive(Debug)]
+pub struct Table(Watched);
+
+impl Table {
+    /// The table, not read yet.
+    pub fn new() -> Self {
+        Self(Watched::new("1/mountinfo"))
+    }
+
+    /// Its path below the root of procfs.
+    pub fn path(&self) -> &'static str {
+        self.0.path()
+    }
+
+    /// The whole of it, if it has changed since it was read last.
+    ///
+    /// # Errors
+    /// What the kernel answered, with the path.
+    pub fn read(&mut self, host: &mut Host) -> Result<Option<Vec<u8>>, Error> {
+        let mut read = |table: &mut Watched| Ok(host.read_changed(table)?.map(<[u8]>::to_vec));
+        match read(&mut self.0) {
+            Err(Error::Absent { .. } | Error::Denied { .. }) if self.path() != OWN => {
+                self.0 = Watched::new(OWN);
+                read(&mut self.0)
+            }
+            text => text,
+        }
+    }
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// A mount, as a line of mountinfo tells it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Row<'a> {
+pub struct Row<'a> {
     /// The number of the mount.
-    pub(super) id: u64,
+    pub id: u64,
     /// The number of the mount that it stands on.
-    pub(super) parent: u64,
+    pub parent: u64,
     /// Major and minor number of the device.
-    pub(super) number: (u32, u32),
+    pub number: (u32, u32),
     /// Where it is mounted.
-    pub(super) mount_point: Cow<'a, [u8]>,
-    pub(super) fs_type: &'a [u8],
+    pub mount_point: Cow<'a, [u8]>,
+    /// The type of the filesystem.
+    pub fs_type: &'a [u8],
     /// As the line has it: a blank is `\040`.
-    pub(super) device: &'a [u8],
+    pub device: &'a [u8],
     /// Whether the mount is read-only, or the filesystem (which turns so by itself after errors).
-    pub(super) readonly: bool,
+    pub readonly: bool,
     /// Whether asking it can't take long.
-    pub(super) never_sleeps: bool,
+    pub never_sleeps: bool,
 }
 
 /// The mounts that a path below `rootfs` leads to, each mount point once, in the order of the table. `malformed` is told
@@ -29,7 +73,7 @@ pub(super) struct Row<'a> {
 ///
 /// A call on a mount point reaches what was mounted there last: a mount below another one would be shown with the other
 /// one's figures. Rows are linked by their parents, so that needs no order of the table.
-pub(super) fn visible<'a>(text: &'a [u8], rootfs: &[u8], mut malformed: impl FnMut(u32)) -> Vec<Row<'a>> {
+pub fn visible<'a>(text: &'a [u8], rootfs: &[u8], mut malformed: impl FnMut(u32)) -> Vec<Row<'a>> {
     let mut rows: Vec<Row> = Vec::new();
     for (line, number) in parse::lines(text).zip(1..) {
         match row(line) {
