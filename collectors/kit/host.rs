@@ -41,6 +41,7 @@ pub struct Host {
     pub(super) room: Option<Room>,
     pub(super) path: String,
     empty: Vec<devices::Empty>,
+    pub(super) folders: Vec<(String, super::cgroup::Folder)>,
 }
 
 /// A file of a process that says by poll(2) whether it has changed: its table of mounts.
@@ -69,7 +70,7 @@ impl Host {
     /// A door to the machine.
     pub fn new(machine: Arc<Machine>) -> Self {
         let (sockets, path) = (Sockets::default(), String::new());
-        Self { machine, buffer: Vec::new(), sockets, room: None, path, empty: Vec::new() }
+        Self { machine, buffer: Vec::new(), sockets, room: None, path, empty: Vec::new(), folders: Vec::new() }
     }
 
     /// The machine behind the door.

@@ -40,7 +40,7 @@ const STAT: [Metric; 15] = [
     Metric::Failures,
     Metric::Swap,
 ];
-const EVENTS: [Metric; 4] = [Metric::Failcnt, Metric::EventsHigh, Metric::EventsMax, Metric::OomEvents];
+const EVENTS: [Metric; 3] = [Metric::Failcnt, Metric::EventsHigh, Metric::EventsMax];
 
 /// What `memory.stat` tells, in the order of [`LINES`], and what is treated apart.
 #[derive(Debug, Default, PartialEq)]
@@ -58,8 +58,40 @@ impl Stat {
     }
 }
 
+/// Whether the kernel killed anything for want of memory since the last rounds. It counts those of all cgroups in one
+/// place, so that nobody has to look into each of them.
+#[derive(Debug)]
+pub(super) struct Kills {
+    vmstat: KeptFile,
+    last: Option<u64>,
+    /// For so many rounds each cgroup is looked into: the kernel counts in two places, one after the other.
+    looks: u32,
+}
+
+impl Default for Kills {
+    fn default() -> Self {
+        Self { vmstat: KeptFile::shared("vmstat"), last: None, looks: 0 }
+    }
+}
+
+impl Kills {
+    /// Looks, once a round. Before Linux 4.13 nothing is counted there.
+    pub(super) fn look(&mut self, host: &mut Host) {
+        let counted = host.read_kept(&mut self.vmstat).ok();
+        let [kills] = counted.map(|text| keys(text, [b"oom_kill"])).unwrap_or_default();
+        self.looks = if kills.is_none() || kills != self.last { 2 } else { self.looks.saturating_sub(1) };
+        self.last = kills;
+    }
+}
+
 /// Puts what is told of a cgroup that is not the root.
-pub(super) fn put(host: &mut Host, trees: &Trees, node: &mut Node<State>, page: &mut Page<'_>) -> Result<(), Error> {
+pub(super) fn put(
+    host: &mut Host,
+    trees: &Trees,
+    node: &mut Node<State>,
+    kills: &Kills,
+    page: &mut Page<'_>,
+) -> Result<(), Error> {
     let Some(tree) = trees.of(Controller::Memory) else { return Ok(()) };
     let unified = trees.unified();
     let name = |unified_name, name| if unified { unified_name } else { name };
@@ -88,9 +120,11 @@ pub(super) fn put(host: &mut Host, trees: &Trees, node: &mut Node<State>, page: 
         let text = host.cgroup(tree, &node.path, "memory.kmem.usage_in_bytes", &mut node.own.memory_kernel)?;
         page.put(Metric::KernelUsage, text.and_then(|text| parse::number(parse::trim(text))));
     }
-    if page.wanted.any(&EVENTS) {
+    let must_look = kills.looks > 0 || node.own.kills.is_none();
+    if page.wanted.any(&EVENTS) || (page.wanted.any(&[Metric::OomEvents]) && must_look) {
         put_events(host, (tree, unified), node, page)?;
     }
+    page.put(Metric::OomEvents, node.own.kills);
     Ok(())
 }
 
@@ -117,7 +151,7 @@ fn put_events(
     node: &mut Node<State>,
     page: &mut Page<'_>,
 ) -> Result<(), Error> {
-    let kills = if unified {
+    node.own.kills = if unified {
         let events = host.cgroup(tree, &node.path, "memory.events", &mut node.own.memory_events)?;
         let [high, max, kills] = events.map(|text| keys(text, [b"high", b"max", b"oom_kill"])).unwrap_or_default();
         page.put(Metric::EventsHigh, high);
@@ -133,7 +167,6 @@ fn put_events(
         let [kills] = text.map(|text| keys(text, [b"oom_kill"])).unwrap_or_default();
         kills
     };
-    page.put(Metric::OomEvents, kills);
     Ok(())
 }
 

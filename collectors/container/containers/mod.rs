@@ -20,6 +20,7 @@ use crate::{Collector, Group, Pace, Spec};
 use io::Disks;
 use labels::Style;
 use limits::Limits;
+use memory::Kills;
 use metrics::{FAMILIES, Metric, Page, Wanted};
 use regex_lite::Regex;
 use state::State;
@@ -142,6 +143,7 @@ struct Reader {
     containers: Wanted,
     style: Style,
     disks: Disks,
+    kills: Kills,
     meminfo: KeptFile,
     stat: KeptFile,
 }
@@ -154,6 +156,7 @@ fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>
 impl Collector for Containers {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         let reader = &mut self.reader;
+        reader.kills.look(host);
         self.forest.round(host, &mut |host, trees, node| reader.put(host, trees, node, out))
     }
 }
@@ -176,6 +179,7 @@ impl Reader {
             containers: level("containers", LEAN.and(NETWORK)),
             style: Style::new(options),
             disks: Disks::default(),
+            kills: Kills::default(),
             meminfo: KeptFile::shared("meminfo"),
             stat: KeptFile::shared("stat"),
         }
@@ -244,8 +248,9 @@ impl Reader {
         node: &mut Node<State>,
         page: &mut Page<'_>,
     ) -> Result<(), Error> {
-        let parts = [cpu::put, memory::put, pressure::put, threads];
-        for part in parts {
+        survive(cpu::put(host, trees, node, page), page)?;
+        survive(memory::put(host, trees, node, &self.kills, page), page)?;
+        for part in [pressure::put, threads] {
             survive(part(host, trees, node, page), page)?;
         }
         survive(io::put(host, trees, node, &mut self.disks, page), page)?;

@@ -16,6 +16,8 @@ pub(super) struct State {
     pub(super) limits: Limits,
     /// When what changes seldom is read again.
     pub(super) due: Duration,
+    /// How many of its processes the kernel killed for want of memory.
+    pub(super) kills: Option<u64>,
     pub(super) cpu_stat: Handle,
     pub(super) cpuacct_stat: Handle,
     pub(super) memory: Handle,

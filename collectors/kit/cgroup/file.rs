@@ -5,6 +5,7 @@ use super::super::machine::Permit;
 use super::super::{Error, Host, Root};
 use super::Trees;
 use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::time::Duration;
 
@@ -18,6 +19,19 @@ pub struct Handle {
     kept: Option<(OwnedFd, Permit)>,
     /// It was not there.
     is_absent: bool,
+}
+
+/// The folder of a tree, and how long its path is; no handle where it is of no tree of the kernel's.
+#[derive(Debug)]
+pub(in crate::kit) struct Folder(Option<OwnedFd>, usize);
+
+impl Folder {
+    fn open(root: &str, tree: &str) -> Self {
+        let path = format!("{root}{tree}");
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(path.as_str(), flags, Mode::empty()).ok();
+        Self(folder.filter(is_kernel_tree), path.len() + 1)
+    }
 }
 
 impl Handle {
@@ -73,8 +87,7 @@ impl Host {
         if handle.is_absent {
             return Ok(None);
         }
-        self.resolve_cgroup(tree, path, file)?;
-        let opened = match self.open() {
+        let opened = match self.cgroup_open(tree, path, file) {
             Err(error) if error.is_absent() => {
                 handle.is_absent = true;
                 return Ok(None);
@@ -97,6 +110,26 @@ impl Host {
             handle.kept = Some((opened, permit));
         }
         Ok(Some(&self.buffer[..length]))
+    }
+
+    /// Opens a file by the folder of its tree, if that can be kept: the way from `/` to there is longer than the rest.
+    fn cgroup_open(&mut self, tree: &str, path: &str, file: &str) -> Result<OwnedFd, Error> {
+        self.resolve_cgroup(tree, path, file)?;
+        let at = match self.folders.iter().position(|(known, _)| known == tree) {
+            Some(at) => at,
+            None => {
+                self.folders.push((tree.to_owned(), Folder::open(self.root(Root::Cgroup), tree)));
+                self.folders.len() - 1
+            }
+        };
+        match self.folders.get(at) {
+            Some((_, Folder(Some(folder), above))) => {
+                let below = self.path.get(*above..).unwrap_or_default();
+                let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+                rustix::fs::openat(folder, below, flags, Mode::empty()).map_err(|errno| self.error(errno))
+            }
+            _ => self.open(),
+        }
     }
 
     /// The number of a cgroup's folder, which no later folder has, and how many links it has: two more than it has

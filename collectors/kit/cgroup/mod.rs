@@ -9,6 +9,7 @@ mod name;
 mod trees;
 mod who;
 
+pub(in crate::kit) use file::Folder;
 pub use file::Handle;
 pub use forest::{Forest, Life, Node};
 pub use name::{Kind, Qos, Runtime};

@@ -1,0 +1,123 @@
+//! Real cgroups, made for the bench and removed behind it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const ROOT: &str = "/sys/fs/cgroup";
+/// What is read of each container by default: version 1, with the tree of each file, and version 2.
+const SEPARATE: [(&str, &str); 7] = [
+    ("cpuacct", "cpuacct.usage"),
+    ("cpuacct", "cpuacct.stat"),
+    ("memory", "memory.usage_in_bytes"),
+    ("memory", "memory.stat"),
+    ("memory", "memory.oom_control"),
+    ("blkio", "blkio.throttle.io_service_bytes_recursive"),
+    ("blkio", "blkio.throttle.io_serviced_recursive"),
+];
+const UNIFIED: [&str; 9] = [
+    "cpu.stat",
+    "memory.current",
+    "memory.stat",
+    "memory.swap.current",
+    "memory.events",
+    "io.stat",
+    "cpu.pressure",
+    "io.pressure",
+    "memory.pressure",
+];
+
+/// Cgroups that look like containers.
+pub(crate) struct Cgroups {
+    /// The parents, one in each tree.
+    parents: Vec<PathBuf>,
+    containers: Vec<String>,
+}
+
+impl Cgroups {
+    /// So many of them; `None`: none can be made here.
+    pub(crate) fn new(count: usize) -> Option<Self> {
+        let name = format!("wholenode-bench-{}", std::process::id());
+        let trees: Vec<PathBuf> = if is_unified() {
+            vec![PathBuf::from(ROOT)]
+        } else {
+            ["cpu", "cpuacct", "memory", "blkio", "pids"].map(|tree| Path::new(ROOT).join(tree)).into()
+        };
+        let parents: Vec<PathBuf> = trees.iter().map(|tree| tree.join(&name)).collect();
+        let containers = (0..count).map(|number| format!("{number:064x}")).collect();
+        let cgroups = Self { parents, containers };
+        // By others, who are charged for their memory.
+        let folders = cgroups.all();
+        let made = folders
+            .chunks(500)
+            .all(|some| Command::new("mkdir").arg("-p").args(some).status().is_ok_and(|s| s.success()));
+        if is_unified() {
+            let enable = |path: &Path| fs::write(path.join("cgroup.subtree_control"), "+cpu +io +memory +pids");
+            // Without this the files are missing, and the bench reads less.
+            let _: [io::Result<()>; 2] = [enable(Path::new(ROOT)), enable(&cgroups.parents[0])];
+        }
+        made.then_some(cgroups)
+    }
+
+    fn all(&self) -> Vec<PathBuf> {
+        self.parents.iter().flat_map(|parent| self.containers.iter().map(|name| parent.join(name))).collect()
+    }
+
+    /// The files of all containers that are read in each round.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let parent = self.parents[0].file_name().unwrap();
+        let of = |name: &String| -> Vec<PathBuf> {
+            let root = Path::new(ROOT);
+            if is_unified() {
+                UNIFIED.iter().map(|file| root.join(parent).join(name).join(file)).collect()
+            } else {
+                SEPARATE.iter().map(|(tree, file)| root.join(tree).join(parent).join(name).join(file)).collect()
+            }
+        };
+        self.containers.iter().flat_map(of).filter(|path| path.exists()).collect()
+    }
+}
+
+impl Drop for Cgroups {
+    fn drop(&mut self) {
+        self.all().iter().chain(&self.parents).for_each(|folder| drop(fs::remove_dir(folder)));
+    }
+}
+
+fn is_unified() -> bool {
+    Path::new(ROOT).join("cgroup.controllers").exists()
+}
+
+/// Moves this process into a memory cgroup of its own, and tells what that has used so far: anonymous memory and the
+/// kernel's, in bytes.
+pub(crate) struct Meter(PathBuf);
+
+impl Meter {
+    /// `None`: no such cgroup can be made.
+    pub(crate) fn new() -> Option<Self> {
+        let tree = if is_unified() { ROOT.to_owned() } else { format!("{ROOT}/memory") };
+        let folder = Path::new(&tree).join(format!("wholenode-meter-{}", std::process::id()));
+        fs::create_dir(&folder).ok()?;
+        fs::write(folder.join("cgroup.procs"), std::process::id().to_string()).ok()?;
+        Some(Self(folder))
+    }
+
+    /// What it has used so far.
+    pub(crate) fn used(&self) -> u64 {
+        let read = |file: &str| fs::read_to_string(self.0.join(file)).unwrap_or_default();
+        let stat = read("memory.stat");
+        let line = |word: &str| stat.lines().find_map(|line| line.strip_prefix(word)?.trim().parse::<u64>().ok());
+        let kernel = read("memory.kmem.usage_in_bytes").trim().parse().ok().or(line("kernel "));
+        line("rss ").or(line("anon ")).unwrap_or(0) + kernel.unwrap_or(0)
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        if let Some(parent) = self.0.parent() {
+            let _ = fs::write(parent.join("cgroup.procs"), std::process::id().to_string());
+        }
+        let _ = fs::remove_dir(&self.0);
+    }
+}

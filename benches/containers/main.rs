@@ -1,0 +1,125 @@
+//! The page of 50 to 1,000 containers, from real cgroups, against the bare reads of the same files.
+//!
+//! It needs root and cgroups that can be made. `--memory N` tells what N containers take, in a process of its own.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
+
+mod cgroups;
+#[path = "../ratio/mod.rs"]
+mod ratio;
+
+use cgroups::{Cgroups, Meter};
+use collectors::container::containers::SPEC;
+use collectors::kit::{Child, Clock, Machine, Options, Roots};
+use collectors::{Chosen, Spec};
+use criterion::{Criterion, Throughput};
+use ratio::Ratios;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use wholenode::encode::{Format, Gzip, Text};
+use wholenode::engine::{Engine, Instruments};
+
+const SIZES: [(usize, &str); 4] =
+    [(50, "50 containers"), (200, "200 containers"), (500, "500 containers"), (1000, "1,000 containers")];
+
+/// An engine in which nothing is ever new enough, so that each question is a round, and its page.
+struct Pages {
+    engine: Engine,
+    selection: Arc<[usize]>,
+    text: Text,
+    gzip: Gzip,
+    page: Vec<u8>,
+    packed: Vec<u8>,
+}
+
+impl Pages {
+    fn new() -> Self {
+        let machine = Machine::new(Roots::default(), Clock::Real, None, Child::none());
+        let specs: &[&'static Spec] = &[&SPEC];
+        let engine = Engine::new(machine, specs, Duration::ZERO, Instruments::new("bench"));
+        engine.configure(&[Chosen { spec: &SPEC, options: Options::new(SPEC.options, &[]).unwrap() }]);
+        let selection = engine.select(None, &[], &[]).unwrap().into();
+        Self { engine, selection, text: Text::default(), gzip: Gzip::default(), page: Vec::new(), packed: Vec::new() }
+    }
+
+    fn round(&mut self) {
+        let snapshot =
+            self.engine.work(&self.engine.begin(Arc::clone(&self.selection), Duration::from_secs(10))).unwrap();
+        self.page.clear();
+        self.text.encode(&snapshot, Format::Text, |_| true, &mut self.page);
+    }
+
+    fn packed(&mut self) {
+        self.round();
+        self.packed.clear();
+        self.gzip.pack(&self.page, &mut self.packed);
+    }
+
+    fn samples(&self) -> usize {
+        self.page.split(|&byte| byte == b'\n').filter(|line| line.starts_with(b"container_")).count()
+    }
+}
+
+fn reread(handles: &[File], buffer: &mut [u8]) {
+    for file in handles {
+        let _ = file.read_at(buffer, 0);
+    }
+}
+
+fn reopen(paths: &[PathBuf], buffer: &mut [u8]) {
+    for path in paths {
+        if let Ok(mut file) = File::open(path) {
+            let _ = file.read(buffer);
+        }
+    }
+}
+
+fn compare(criterion: &mut Criterion, count: usize, name: &'static str) {
+    let Some(cgroups) = Cgroups::new(count) else {
+        return eprintln!("skipped: no cgroups can be made here (this needs root)");
+    };
+    let paths = cgroups.files();
+    let mut pages = Pages::new();
+    pages.round();
+    println!("{count} containers, {} files, {} samples, {} bytes", paths.len(), pages.samples(), pages.page.len());
+    let mut ratios = Ratios::new(criterion, name, Throughput::Elements(count as u64));
+    let mut buffer = vec![0; 16 << 10];
+    {
+        let handles: Vec<File> = paths.iter().filter_map(|path| File::open(path).ok()).collect();
+        ratios.case("bare preads of kept handles", || reread(&handles, &mut buffer));
+    }
+    ratios.case("open, read, close", || reopen(&paths, &mut buffer));
+    ratios.case("a round, and its page", || pages.round());
+    ratios.case("a round, its page, and gzip", || pages.packed());
+    ratios.print();
+}
+
+/// What `count` containers take, after rounds that are like those of a daemon: the page is made anew each time.
+fn memory(count: usize) {
+    let (Some(_cgroups), Some(meter)) = (Cgroups::new(count), Meter::new()) else {
+        return eprintln!("skipped: no cgroups can be made here (this needs root)");
+    };
+    let before = meter.used();
+    let mut pages = Pages::new();
+    for _ in 0..5 {
+        pages.packed();
+        (pages.page, pages.packed) = (Vec::new(), Vec::new());
+    }
+    let used = meter.used().saturating_sub(before);
+    println!("{count} containers: {} KiB, {:.1} KiB each", used >> 10, used as f64 / 1024.0 / count as f64);
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, count, ..] = arguments.as_slice()
+        && word == "--memory"
+    {
+        return memory(count.parse().unwrap());
+    }
+    let mut criterion = Criterion::default().without_plots().configure_from_args();
+    SIZES.into_iter().for_each(|(count, name)| compare(&mut criterion, count, name));
+    criterion.final_summary();
+}
