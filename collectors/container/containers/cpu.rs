@@ -59,11 +59,16 @@ fn of_separate(host: &mut Host, trees: &Trees, node: &mut Node<State>, page: &mu
         if let Some(text) = host.cgroup_kept(tree, &node.path, "cpuacct.usage", &mut node.pulse)? {
             times.usage = parse::number(parse::trim(text)).and_then(nanoseconds);
         }
+        // Nobody had a tick who did not run.
+        let has_run = times.usage != node.own.ticks_at || times.usage.is_none();
         if page.wanted.any(&TIMES)
+            && has_run
             && let Some(text) = host.cgroup(tree, &node.path, "cpuacct.stat", &mut node.own.cpuacct_stat)?
         {
-            (times.user, times.system) = ticks(text);
+            node.own.ticks = ticks(text);
+            node.own.ticks_at = times.usage;
         }
+        (times.user, times.system) = node.own.ticks;
     }
     if page.wanted.any(&QUOTA)
         && node.own.limits.cpu_quota.is_some()

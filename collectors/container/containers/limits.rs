@@ -1,6 +1,6 @@
 //! What a cgroup may use, read again every half minute: limits, weights and quotas seldom change.
 
-use super::metrics::{Metric, Page};
+use super::metrics::{Metric, Page, Wanted};
 use crate::kit::cgroup::{Controller, Handle, Trees};
 use crate::kit::{Error, Host, parse};
 
@@ -18,46 +18,45 @@ pub(super) struct Limits {
     threads: Option<u64>,
 }
 
-const NAMES: [Metric; 7] = [
-    Metric::CpuPeriod,
-    Metric::CpuQuota,
-    Metric::CpuShares,
-    Metric::MemoryLimit,
-    Metric::MemoryReservation,
-    Metric::MemorySwapLimit,
-    Metric::ThreadsMax,
-];
+/// What depends on the quota.
+const QUOTA: [Metric; 5] =
+    [Metric::CpuPeriod, Metric::CpuQuota, Metric::CfsPeriods, Metric::CfsThrottledPeriods, Metric::CfsThrottledSeconds];
 
 /// From here on version 1 means "no limit".
 const UNLIMITED: u64 = 1 << 62;
 
 impl Limits {
-    /// Reads those of a cgroup.
-    pub(super) fn read(host: &mut Host, trees: &Trees, path: &str) -> Result<Self, Error> {
+    /// Reads those of a cgroup, as far as they are wanted: each file that is looked at costs the kernel a kilobyte.
+    pub(super) fn read(host: &mut Host, trees: &Trees, path: &str, wanted: Wanted) -> Result<Self, Error> {
+        use Controller::{Cpu, Memory, Pids};
         let mut read = Files { host, trees, path };
         let mut limits = Limits::default();
-        if trees.unified() {
-            (limits.cpu_quota, limits.cpu_period) = read.text(Controller::Cpu, "cpu.max", cpu_max)?.unwrap_or_default();
-            limits.cpu_shares = read.number(Controller::Cpu, "cpu.weight")?.map(shares);
-            limits.memory = read.limit(Controller::Memory, "memory.max")?;
-            limits.memory_reservation = read.limit(Controller::Memory, "memory.low")?;
-            limits.memory_swap = read.limit(Controller::Memory, "memory.swap.max")?;
-        } else {
-            limits.cpu_period = read.number(Controller::Cpu, "cpu.cfs_period_us")?;
-            // -1: no limit.
-            limits.cpu_quota = read.number(Controller::Cpu, "cpu.cfs_quota_us")?;
-            limits.cpu_shares = read.number(Controller::Cpu, "cpu.shares")?;
-            limits.memory = read.limit(Controller::Memory, "memory.limit_in_bytes")?;
-            limits.memory_reservation = read.limit(Controller::Memory, "memory.soft_limit_in_bytes")?;
-            limits.memory_swap = read.limit(Controller::Memory, "memory.memsw.limit_in_bytes")?;
+        let unified = trees.unified();
+        let name = |unified_name, name| if unified { unified_name } else { name };
+        if wanted.any(&QUOTA) {
+            (limits.cpu_quota, limits.cpu_period) = match unified {
+                true => read.text(Cpu, "cpu.max", cpu_max)?.unwrap_or_default(),
+                // -1: no limit.
+                false => (read.number(Cpu, "cpu.cfs_quota_us")?, read.number(Cpu, "cpu.cfs_period_us")?),
+            };
         }
-        limits.threads = read.number(Controller::Pids, "pids.max")?;
+        if wanted.any(&[Metric::CpuShares]) {
+            let weight = read.number(Cpu, name("cpu.weight", "cpu.shares"))?;
+            limits.cpu_shares = if unified { weight.map(shares) } else { weight };
+        }
+        for (metric, place, unified_name, old_name) in [
+            (Metric::MemoryLimit, &mut limits.memory, "memory.max", "memory.limit_in_bytes"),
+            (Metric::MemoryReservation, &mut limits.memory_reservation, "memory.low", "memory.soft_limit_in_bytes"),
+            (Metric::MemorySwapLimit, &mut limits.memory_swap, "memory.swap.max", "memory.memsw.limit_in_bytes"),
+        ] {
+            if wanted.any(&[metric]) {
+                *place = read.limit(Memory, name(unified_name, old_name))?;
+            }
+        }
+        if wanted.any(&[Metric::ThreadsMax]) {
+            limits.threads = read.number(Pids, "pids.max")?;
+        }
         Ok(limits)
-    }
-
-    /// Whether any of this is wanted.
-    pub(super) fn wanted(page: &Page<'_>) -> bool {
-        page.wanted.any(&NAMES)
     }
 
     /// Puts them.

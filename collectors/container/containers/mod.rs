@@ -198,7 +198,7 @@ impl Reader {
         if wanted.is_empty() {
             return Life::Alive;
         }
-        self.recall(host, trees, node, out);
+        self.recall(host, trees, node, wanted, out);
         let of = self.style.entity(node, out);
         let mut page = Page { out, of, wanted };
         let put = if node.kind == Kind::Root { Self::put_root } else { Self::put_all };
@@ -213,7 +213,7 @@ impl Reader {
     }
 
     /// Reads what changes seldom, when its time has come.
-    fn recall(&mut self, host: &mut Host, trees: &Trees, node: &mut Node<State>, out: &mut Batch) {
+    fn recall(&mut self, host: &mut Host, trees: &Trees, node: &mut Node<State>, wanted: Wanted, out: &mut Batch) {
         let now = host.monotonic();
         let is_new = node.own.due == Duration::ZERO;
         if now < node.own.due {
@@ -227,7 +227,7 @@ impl Reader {
         if is_new {
             node.own.started = host.cgroup_made(trees, &node.path);
         }
-        let limits = Limits::read(host, trees, &node.path);
+        let limits = Limits::read(host, trees, &node.path, wanted);
         if let Some(limits) = out.found(limits) {
             node.own.limits = limits;
         }
@@ -254,9 +254,7 @@ impl Reader {
             survive(part(host, trees, node, page), page)?;
         }
         survive(io::put(host, trees, node, &mut self.disks, page), page)?;
-        if Limits::wanted(page) {
-            node.own.limits.put(page);
-        }
+        node.own.limits.put(page);
         let seconds = |time: Duration| i64::try_from(time.as_millis()).ok().map(|millis| Value::Scaled(millis, 3));
         page.put(Metric::StartTime, node.own.started.and_then(seconds));
         page.put(Metric::LastSeen, seconds(host.wall()));

@@ -2,6 +2,7 @@
 
 use super::limits::Limits;
 use crate::kit::cgroup::{Handle, Named};
+use crate::model::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ pub(super) struct State {
     pub(super) limits: Limits,
     /// When what changes seldom is read again.
     pub(super) due: Duration,
+    /// Time outside of the kernel and in it, of version 1, and what it had used in all when that was read.
+    pub(super) ticks: (Option<Value>, Option<Value>),
+    pub(super) ticks_at: Option<Value>,
     /// How many of its processes the kernel killed for want of memory.
     pub(super) kills: Option<u64>,
     pub(super) cpu_stat: Handle,
