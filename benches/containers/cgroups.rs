@@ -68,7 +68,7 @@ impl Cgroups {
             let _: [io::Result<()>; 2] = [enable(Path::new(ROOT)), enable(&cgroups.parents[0])];
         }
         for some in cgroups.written().chunks(500) {
-            let _ = Command::new("stat").arg("--format=").args(some).stderr(Stdio::null()).status();
+            let _ = Command::new("stat").args(some).stdout(Stdio::null()).stderr(Stdio::null()).status();
         }
         made.then_some(cgroups)
     }

@@ -182,6 +182,7 @@ impl<T: Default> Walk<'_, T> {
             // One that is gone again already is none.
             node.children.extend(Node::new(self.host, self.trees, path, kind).ok());
         }
+        node.children.shrink_to_fit();
     }
 }
 
