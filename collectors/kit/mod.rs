@@ -19,6 +19,7 @@ mod machine;
 pub mod mounts;
 pub mod netlink;
 mod options;
+mod os_release;
 pub mod parse;
 mod rights;
 mod stamp;

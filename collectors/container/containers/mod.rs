@@ -15,7 +15,7 @@ mod state;
 
 use crate::kit::cgroup::{Controller, Forest, Kind, Life, Node, Trees};
 use crate::kit::{Error, Host, KeptFile, Opt, OptKind, Options, parse};
-use crate::model::{Batch, Value};
+use crate::model::{Batch, Family, Value, gauge};
 use crate::{Collector, Group, Pace, Spec};
 use io::Disks;
 use labels::Style;
@@ -25,9 +25,13 @@ use regex_lite::Regex;
 use state::State;
 use std::time::Duration;
 
+static SCRAPE_ERROR: Family =
+    gauge("container_scrape_error", "1 if nothing could be told of containers on this page, else 0.", &[]);
+
 /// Its row in the table.
 pub static SPEC: Spec = Spec {
     options: OPTIONS,
+    scrape_error: Some(&SCRAPE_ERROR),
     // With 200 containers it takes several milliseconds.
     pace: Pace::Apart { min: Duration::ZERO },
     ..Spec::new(
