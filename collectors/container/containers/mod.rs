@@ -5,6 +5,7 @@
 //! of every container ([`LEAN`]), the rest when it is asked for.
 
 mod cpu;
+mod filesystem;
 mod io;
 mod labels;
 mod limits;
@@ -17,6 +18,7 @@ use crate::kit::cgroup::{Controller, Forest, Kind, Life, Node, Trees};
 use crate::kit::{Error, Host, KeptFile, Opt, OptKind, Options, parse};
 use crate::model::{Batch, Family, Value, gauge};
 use crate::{Collector, Group, Pace, Spec};
+use filesystem::Filesystems;
 use io::Disks;
 use labels::Style;
 use limits::Limits;
@@ -75,6 +77,9 @@ const OPTIONS: &[Opt] = &[
         default: "",
         help: "The labels that are left out; without id, only containers can be told apart.",
     },
+    filesystem::WALK,
+    filesystem::WALK_RATE,
+    filesystem::WALK_PERIOD,
 ];
 
 /// What is told of containers: what dashboards and rules use.
@@ -98,6 +103,7 @@ const LEAN: Wanted = Wanted::these(&[
     Metric::FsWrites,
     Metric::FsUsage,
     Metric::FsLimit,
+    Metric::WalkAge,
     Metric::CpuPeriod,
     Metric::CpuQuota,
     Metric::CpuShares,
@@ -126,6 +132,8 @@ const NETWORK: Wanted = Wanted::these(&[
 ]);
 /// What is told of slices, services and the whole machine.
 const FEW: Wanted = Wanted::these(&[Metric::CpuUsage, Metric::WorkingSet]);
+/// What is told of the whole machine only: how full its disks are.
+const DISKS: Wanted = Wanted::these(&[Metric::FsUsage, Metric::FsLimit]);
 /// What is told of pods. Kills of a container that is no more still count there.
 const POD: Wanted = Wanted::these(&[Metric::CpuUsage, Metric::WorkingSet, Metric::OomEvents]);
 /// How often what changes seldom is read again.
@@ -146,24 +154,28 @@ struct Reader {
     containers: Wanted,
     style: Style,
     disks: Disks,
+    filesystems: Filesystems,
     meminfo: KeptFile,
     stat: KeptFile,
 }
 
 fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
     let Some(forest) = Forest::open(host)? else { return Ok(None) };
-    Ok(Some(Box::new(Containers { forest, reader: Reader::new(options) })))
+    Ok(Some(Box::new(Containers { forest, reader: Reader::new(host, options) })))
 }
 
 impl Collector for Containers {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         let reader = &mut self.reader;
-        self.forest.round(host, &mut |host, trees, node| reader.put(host, trees, node, out))
+        reader.filesystems.begin(host, out);
+        self.forest.round(host, &mut |host, trees, node| reader.put(host, trees, node, out))?;
+        reader.filesystems.end(host, out);
+        Ok(())
     }
 }
 
 impl Reader {
-    fn new(options: &Options) -> Self {
+    fn new(host: &Host, options: &Options) -> Self {
         let more = options.text("families").filter(|text| !text.is_empty()).and_then(|text| Regex::new(text).ok());
         let more = more.map(|regex| Wanted::named(|name| regex.is_match(name))).unwrap_or_default();
         let levels = options.text("levels").unwrap_or_default();
@@ -172,7 +184,7 @@ impl Reader {
             if is_on { wanted.and(more) } else { Wanted::default() }
         };
         Self {
-            root: level("root", FEW.and(NETWORK)),
+            root: level("root", FEW.and(NETWORK).and(DISKS)),
             slices: level("slices", FEW),
             services: level("services", FEW),
             pods: level("pods", POD),
@@ -180,6 +192,7 @@ impl Reader {
             containers: level("containers", LEAN.and(NETWORK)),
             style: Style::new(options),
             disks: Disks::default(),
+            filesystems: Filesystems::new(host, options),
             meminfo: KeptFile::shared("meminfo"),
             stat: KeptFile::shared("stat"),
         }
@@ -237,6 +250,7 @@ impl Reader {
         let used = used(host.read_kept(&mut self.stat)?);
         let total = page.out.part(page.of, &["cpu"], ["total"]);
         page.put_of(Metric::CpuUsage, total, used);
+        self.filesystems.put_root(host, page);
         memory::put_root(host, &mut self.meminfo, page)
     }
 
@@ -253,6 +267,7 @@ impl Reader {
             survive(part(host, trees, node, page), page)?;
         }
         survive(io::put(host, trees, node, &mut self.disks, page), page)?;
+        survive(self.filesystems.take(host, node, page), page)?;
         if Limits::wanted(page) {
             node.own.limits.put(page);
         }

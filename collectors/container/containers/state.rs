@@ -1,5 +1,6 @@
 //! What is kept of a cgroup from round to round.
 
+use super::filesystem::Place;
 use super::limits::Limits;
 use crate::kit::cgroup::{Handle, Named};
 use std::sync::Arc;
@@ -14,6 +15,10 @@ pub(super) struct State {
     pub(super) started: Option<Duration>,
     /// What it may use.
     pub(super) limits: Limits,
+    /// Where it writes.
+    pub(super) layer: Place,
+    /// What it has written to disks so far, in bytes, where the kernel knows on whose behalf it writes.
+    pub(super) written: Option<u64>,
     /// When what changes seldom is read again.
     pub(super) due: Duration,
     pub(super) cpu_stat: Handle,

@@ -8,9 +8,11 @@ mod forest;
 mod name;
 mod trees;
 mod who;
+mod written;
 
 pub use file::Handle;
 pub use forest::{Forest, Life, Node};
 pub use name::{Kind, Qos, Runtime};
 pub use trees::{Controller, Trees};
 pub use who::Named;
+pub use written::{Layer, Written};
