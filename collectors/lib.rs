@@ -45,6 +45,8 @@ pub struct Spec {
     pub points_max: usize,
     /// The gauge that is set to 1 when points of this collector were left out of a page.
     pub clash: Option<&'static Family>,
+    /// The gauge that says on every page whether the collector failed: 1 if it did, else 0.
+    pub scrape_error: Option<&'static Family>,
     /// Makes the collector; `Ok(None)`: this machine has no such thing now. It is asked again later.
     pub open: Open,
 }
@@ -72,6 +74,7 @@ impl Spec {
             pace: Pace::Round,
             points_max: POINTS_MAX,
             clash: None,
+            scrape_error: None,
             open,
         }
     }
@@ -233,4 +236,5 @@ pub static ALL: &[&Spec] = &[
     &node::zfs::SPEC,
     &node::zoneinfo::SPEC,
     &container::containers::SPEC,
+    &container::machine::SPEC,
 ];

@@ -1,3 +1,4 @@
 //! Containers, pods and system services, under cAdvisor's names.
 
 pub mod containers;
+pub mod machine;

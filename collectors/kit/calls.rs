@@ -1,6 +1,7 @@
 //! What the machine answers to system calls that no file shows, live or recorded beside a file tree.
 
 use super::btrfs::{self, Btrfs};
+use super::layer::Quota;
 use super::netlink::script;
 use super::{Error, Mount, Recorded, Timex, parse};
 use rustix::io::Errno;
@@ -65,7 +66,7 @@ pub(super) type ByMountPoint<T> = HashMap<String, Option<Result<T, Errno>>>;
 ///
 /// `clock`: `wall SECONDS` and `boot SECONDS`. `uname`: six lines, in the order of [`Uname`]. `statfs`: a line for each
 /// mount point: `PATH block_size blocks free available files files_free`, or `PATH ERRNO`, or `PATH STUCK`. `btrfs`: see
-/// [`Btrfs`]. `errno`: `TREE/PATH ERRNO` for files whose read fails. `interfaces`: `INDEX NAME` for each. `adjtimex`: see
+/// [`Btrfs`]. `quotas`: see [`Quota`]. `errno`: `TREE/PATH ERRNO` for files whose read fails. `interfaces`: `INDEX NAME` for each. `adjtimex`: see
 /// [`Timex`]. `netlink/NAME`: see [`super::netlink`]. `ethtool/DEVICE`: see [`Recorded`].
 #[derive(Debug)]
 pub struct Replay {
@@ -75,6 +76,8 @@ pub struct Replay {
     pub uname: Uname<'static>,
     /// The answers to statfs(2), by mount point.
     pub(super) statfs: ByMountPoint<StatFs>,
+    /// What the quotas of projects say, by folder.
+    pub(super) quotas: ByMountPoint<Quota>,
     /// What btrfs filesystems answer to their ioctls, by mount point.
     pub(super) btrfs: ByMountPoint<Btrfs>,
     /// The reads that fail, by tree and path: `sys/class/thermal/thermal_zone0/temp`.
@@ -95,6 +98,7 @@ impl Default for Replay {
             clock: Default::default(),
             uname: Uname::default(),
             statfs: HashMap::new(),
+            quotas: HashMap::new(),
             btrfs: HashMap::new(),
             errno: HashMap::new(),
             timex: Err(Errno::NOENT),
@@ -149,9 +153,15 @@ impl Replay {
             domainname: next(),
         };
         for line in lines("statfs") {
-            let (path, answer) = statfs_line(&line)
+            let (path, answer) = answer_line(&line, StatFs::recorded)
                 .ok_or_else(|| format!("{folder}/statfs: \"{line}\": expected PATH and six numbers, ERRNO or STUCK"))?;
             replay.statfs.insert(path, answer);
+        }
+        for line in lines("quotas") {
+            let (path, answer) = answer_line(&line, Quota::recorded).ok_or_else(|| {
+                format!("{folder}/quotas: \"{line}\": expected PATH and five numbers, ERRNO or STUCK")
+            })?;
+            replay.quotas.insert(path, answer);
         }
         if let Some(text) = file("btrfs") {
             replay.btrfs = btrfs::recorded(&text).map_err(|line| {
@@ -206,22 +216,30 @@ fn files(folder: &str) -> Vec<(String, String)> {
     named.filter_map(|(name, path)| Some((name, std::fs::read_to_string(path).ok()?))).collect()
 }
 
-fn statfs_line(line: &str) -> Option<(String, Option<Result<StatFs, Errno>>)> {
+/// `PATH ANSWER`, `PATH ERRNO` or `PATH STUCK`.
+fn answer_line<T>(line: &str, answer: fn(&[&str]) -> Option<T>) -> Option<(String, Option<Result<T, Errno>>)> {
     let mut words = line.split_ascii_whitespace();
     let path = words.next()?.to_owned();
     let rest: Vec<&str> = words.collect();
     let answer = match rest[..] {
         ["STUCK"] => None,
         [name] => Some(Err(errno(name)?)),
-        _ => {
-            let numbers: Vec<u64> = rest.iter().map_while(|word| parse::number(word.as_bytes())).collect();
-            let [block_size, blocks, blocks_free, blocks_available, files, files_free] = numbers[..] else {
-                return None;
-            };
-            Some(Ok(StatFs { block_size, blocks, blocks_free, blocks_available, files, files_free, readonly: false }))
-        }
+        _ => Some(Ok(answer(&rest)?)),
     };
     Some((path, answer))
+}
+
+/// So many numbers and no more.
+pub(super) fn numbers<const N: usize>(words: &[&str]) -> Option<[u64; N]> {
+    let numbers: Vec<u64> = words.iter().map_while(|word| parse::number(word.as_bytes())).collect();
+    numbers.try_into().ok().filter(|_| words.len() == N)
+}
+
+impl StatFs {
+    fn recorded(words: &[&str]) -> Option<Self> {
+        let [block_size, blocks, blocks_free, blocks_available, files, files_free] = numbers(words)?;
+        Some(Self { block_size, blocks, blocks_free, blocks_available, files, files_free, readonly: false })
+    }
 }
 
 pub(super) fn errno(name: &str) -> Option<Errno> {

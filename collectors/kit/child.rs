@@ -4,7 +4,7 @@
 //! disk is dead; the process that made the call can't end before it does. So the daemon makes none that might: it starts its own binary once more, as a child that holds no
 //! socket and no handle of ours but the one to be asked over. A stuck filesystem costs one thread of the child.
 
-use super::{Btrfs, Clock, Error, StatFs, btrfs, lock, statfs};
+use super::{Btrfs, Clock, Error, Quota, StatFs, Walked, btrfs, layer, lock, statfs, walk};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::process::Child as Process;
@@ -39,6 +39,10 @@ pub enum Question {
     Size,
     /// What a btrfs says of its devices: its ioctls.
     Devices,
+    /// What the quota of a folder's project says.
+    Quota,
+    /// How much the files in a folder take, found out at so many inodes a second.
+    Walk(u32),
 }
 
 /// What a filesystem answered.
@@ -48,6 +52,10 @@ pub(super) enum Answer {
     Size(StatFs),
     /// To [`Question::Devices`].
     Devices(Btrfs),
+    /// To [`Question::Quota`].
+    Quota(Quota),
+    /// To [`Question::Walk`].
+    Walked(Walked),
 }
 
 impl Question {
@@ -56,6 +64,8 @@ impl Question {
         match self {
             Question::Size => statfs::in_time(path).map(Answer::Size),
             Question::Devices => btrfs::in_time(path).map(Answer::Devices),
+            Question::Quota => layer::quota_in_time(path).map(Answer::Quota),
+            Question::Walk(rate) => walk::in_time(path, rate).map(Answer::Walked),
         }
     }
 }
@@ -110,6 +120,11 @@ impl Child {
         Self { program: None, stuck: AtomicUsize::new(0), state: Mutex::default() }
     }
 
+    /// Another child of the same program, for what takes long and is nothing to wait for.
+    pub(super) fn another(&self) -> Self {
+        Self { program: self.program.clone(), stuck: AtomicUsize::new(0), state: Mutex::default() }
+    }
+
     /// How many calls had not come back when the last round ended.
     pub fn stuck(&self) -> usize {
         self.stuck.load(Ordering::Relaxed)
@@ -130,6 +145,19 @@ impl Child {
     pub fn btrfs(&self, mounts: &[Arc<Mount>], patience: Duration) -> Vec<Result<Btrfs, Error>> {
         let devices = |answer| if let Answer::Devices(devices) = answer { Some(devices) } else { None };
         self.ask(Question::Devices, mounts, patience, devices)
+    }
+
+    /// Asks for the quota of each folder's project; see [`Self::ask`].
+    pub fn quotas(&self, folders: &[Arc<Mount>], patience: Duration) -> Vec<Result<Quota, Error>> {
+        let quota = |answer| if let Answer::Quota(quota) = answer { Some(quota) } else { None };
+        self.ask(Question::Quota, folders, patience, quota)
+    }
+
+    /// Has a folder walked; see [`Self::ask`]. Who gets `Error::Stuck` may ask again later for the answer.
+    pub(super) fn walk(&self, folder: &Arc<Mount>, patience: Duration) -> Result<Walked, Error> {
+        let walked = |answer| if let Answer::Walked(walked) = answer { Some(walked) } else { None };
+        let answers = self.ask(folder.question, std::slice::from_ref(folder), patience, walked);
+        answers.into_iter().next().unwrap_or_else(|| Err(unknown("it said nothing")))
     }
 
     /// Asks each filesystem and waits until all have answered, but at most `patience`. Each may come once, and all have the
@@ -173,7 +201,7 @@ fn unknown(why: &str) -> Error {
 }
 
 fn shown(mount: &Mount) -> String {
-    String::from_utf8_lossy(&mount.path).into_owned()
+    String::from_utf8_lossy(&mount.path).replace('\0', "")
 }
 
 impl State {

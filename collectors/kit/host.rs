@@ -16,6 +16,7 @@ use std::time::Duration;
 
 mod devices;
 mod kept;
+mod layers;
 mod links;
 mod processes;
 

@@ -1,6 +1,7 @@
 //! The machine that is looked at: where its trees are mounted, what time it is there, how its calls are made.
 
 use super::calls::Replay;
+use super::cgroup::Written;
 use super::{Child, Clock, lock};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -82,6 +83,10 @@ pub struct Machine {
     pub replay: Option<Replay>,
     /// Makes the calls that may never return.
     pub child: Child,
+    /// Makes those that take long and that nobody waits for.
+    pub(super) walker: Child,
+    /// What runtimes know of their containers' writable layers, by container.
+    pub written: Written,
     net: String,
     handles: AtomicUsize,
     pub(super) readings: Mutex<Vec<Reading>>,
@@ -111,7 +116,8 @@ impl Machine {
     pub fn new(roots: Roots, clock: Clock, replay: Option<Replay>, child: Child) -> Arc<Self> {
         let (net, handles) = (roots.net(), AtomicUsize::new(0));
         let (readings, buffers) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { roots, clock, replay, child, net, handles, readings, buffers })
+        let (walker, written) = (child.another(), Written::default());
+        Arc::new(Self { roots, clock, replay, child, walker, written, net, handles, readings, buffers })
     }
 
     /// A buffer to read into: the one that was used last, if there is one.

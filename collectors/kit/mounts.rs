@@ -56,6 +56,8 @@ pub struct Row<'a> {
     pub parent: u64,
     /// Major and minor number of the device.
     pub number: (u32, u32),
+    /// Whether all of the filesystem is mounted there, and not a folder of it.
+    pub is_whole: bool,
     /// Where it is mounted.
     pub mount_point: Cow<'a, [u8]>,
     /// The type of the filesystem.
@@ -66,6 +68,8 @@ pub struct Row<'a> {
     pub readonly: bool,
     /// Whether asking it can't take long.
     pub never_sleeps: bool,
+    /// Whether it counts what belongs to each project.
+    pub has_quotas: bool,
 }
 
 /// The mounts that a path below `rootfs` leads to, each mount point once, in the order of the table. `malformed` is told
@@ -140,7 +144,7 @@ fn row(line: &[u8]) -> Option<Row<'_>> {
     let colon = device.iter().position(|byte| *byte == b':')?;
     let part = |digits: Option<&[u8]>| u32::try_from(parse::number(digits?)?).ok();
     let number = (part(device.get(..colon))?, part(device.get(colon + 1..))?);
-    let mount_point = decode(fields.nth(1)?);
+    let (is_whole, mount_point) = (fields.next()? == b"/", decode(fields.next()?));
     let options = fields.next()?;
     fields.find(|field| *field == b"-")?;
     // Blanks in a source stay codes: node_exporter's label has them so, and it is the name of the share.
@@ -149,12 +153,15 @@ fn row(line: &[u8]) -> Option<Row<'_>> {
         // What an ext4 says of itself since Linux 6.15, after an error.
         || own.split(|byte| *byte == b',').any(|word| word == b"emergency_ro");
     let never_sleeps = never_sleeps(fs_type, own);
-    let row = Row { id, parent, number, mount_point, fs_type, device, readonly, never_sleeps };
+    // XFS says the second while it only counts.
+    let has_quotas =
+        own.split(|byte| *byte == b',').any(|word| matches!(word, b"prjquota" | b"pqnoenforce" | b"pquota"));
+    let row = Row { id, parent, number, is_whole, mount_point, fs_type, device, readonly, never_sleeps, has_quotas };
     row.mount_point.starts_with(b"/").then_some(row)
 }
 
 /// `a\040b`: blanks, line ends and backslashes are three octal digits.
-fn decode(text: &[u8]) -> Cow<'_, [u8]> {
+pub(super) fn decode(text: &[u8]) -> Cow<'_, [u8]> {
     if !text.contains(&b'\\') {
         return Cow::Borrowed(text);
     }
@@ -186,17 +193,21 @@ mod tests {
             id: 36,
             parent: 35,
             number: (98, 7),
+            is_whole: false,
             mount_point: b"/mnt/a b"[..].into(),
             fs_type: b"fuse.x",
             device: b"a\\134\\011b",
             readonly: false,
             never_sleeps: false,
+            has_quotas: false,
         };
         assert_eq!(row(line), Some(expected));
         let bare = row(b"1 2 0:1 / / rw - tmpfs  ro").unwrap();
         assert_eq!((bare.device, bare.readonly), (&b""[..], true));
         assert!(row(b"1 2 0:1 / / nodev,ro - tmpfs x rw").unwrap().readonly);
         assert!(row(b"1 2 0:1 / / rw - ext4 x rw,emergency_ro").unwrap().readonly);
+        assert!(row(b"1 2 0:1 / / rw - xfs x rw,attr2,prjquota").unwrap().has_quotas);
+        assert!(!row(b"1 2 0:1 / / rw - xfs x rw,noquota").unwrap().has_quotas);
         assert!(!row(b"1 2 0:1 / / rw,errors=ro,rom - tmpfs x rw").unwrap().readonly);
         for bad in [
             "",

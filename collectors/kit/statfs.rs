@@ -44,7 +44,7 @@ pub(super) fn in_time(path: &[u8]) -> Result<StatFs, Errno> {
     statfs(path).map(said)
 }
 
-fn said(stat: rustix::fs::StatFs) -> StatFs {
+pub(super) fn said(stat: rustix::fs::StatFs) -> StatFs {
     StatFs {
         block_size: stat.f_bsize as u64,
         blocks: stat.f_blocks,

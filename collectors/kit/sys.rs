@@ -128,6 +128,89 @@ pub(super) fn btrfs_errors(folder: impl AsFd, id: u64) -> Result<[u64; 5], Errno
     if asked.count < 5 { Err(Errno::NODATA) } else { Ok(asked.counts) }
 }
 
+/// `FS_IOC_FSGETXATTR`.
+const FSGETXATTR: Opcode = opcode::read::<Attributes>(b'X', 31);
+/// `QCMD(Q_GETQUOTA, PRJQUOTA)`.
+const GETQUOTA: libc::c_int = 0x80_0007 << 8 | 2;
+/// `quotactl_fd`, the same on all machines, since Linux 5.14.
+const QUOTACTL_FD: libc::c_long = 443;
+
+/// `struct fsxattr`.
+#[repr(C)]
+struct Attributes {
+    flags: [u32; 3],
+    project: u32,
+    rest: [u32; 3],
+}
+
+/// `struct if_dqblk`: limits of space are in KiB.
+#[derive(Default)]
+#[repr(C)]
+struct Counted {
+    bytes_hard: u64,
+    bytes_soft: u64,
+    bytes: u64,
+    inodes_hard: u64,
+    inodes_soft: u64,
+    inodes: u64,
+    times: [u64; 2],
+    valid: u32,
+}
+
+const _: () = assert!(size_of::<Attributes>() == 28 && size_of::<Counted>() == 72);
+
+impl Counted {
+    fn figures(&self) -> [u64; 4] {
+        let limit = |hard, soft| if hard > 0 { hard } else { soft };
+        let bytes = limit(self.bytes_hard, self.bytes_soft).saturating_mul(1024);
+        [self.bytes, self.inodes, bytes, limit(self.inodes_hard, self.inodes_soft)]
+    }
+}
+
+/// The number of the project that a folder belongs to; 0 also where the filesystem has no projects.
+pub(super) fn project(folder: impl AsFd) -> Result<u32, Errno> {
+    let mut asked = Attributes { flags: [0; 3], project: 0, rest: [0; 3] };
+    // SAFETY: the number says how large the struct is that the kernel writes, and it is this one; it is of whole numbers
+    // only, and the kernel keeps no pointer to it.
+    match unsafe { ioctl(folder, Updater::<FSGETXATTR, _>::new(&mut asked)) } {
+        Err(Errno::NOTTY | Errno::OPNOTSUPP) => Ok(0),
+        asked_for => asked_for.map(|()| asked.project),
+    }
+}
+
+/// Bytes and inodes that a project has in use on the filesystem of a folder, and the limits of both, 0 for none.
+pub(super) fn quota_of_folder(folder: impl AsFd, project: u32) -> Result<[u64; 4], Errno> {
+    let (folder, mut counted) = (folder.as_fd().as_raw_fd(), Counted::default());
+    // SAFETY: the kernel writes one struct if_dqblk there, and keeps no pointer to it.
+    let result = unsafe { libc::syscall(QUOTACTL_FD, folder, GETQUOTA, project, &raw mut counted) };
+    checked(result).map(|_| counted.figures())
+}
+
+/// The same, for the filesystem on a disk.
+pub(super) fn quota_of_device(device: &str, project: u32) -> Result<[u64; 4], Errno> {
+    let (device, mut counted) = (std::ffi::CString::new(device).map_err(|_| Errno::INVAL)?, Counted::default());
+    // SAFETY: the name ends with a zero; the kernel writes one struct if_dqblk, and keeps no pointer to either.
+    let result = unsafe { libc::syscall(libc::SYS_quotactl, GETQUOTA, device.as_ptr(), project, &raw mut counted) };
+    checked(result).map(|_| counted.figures())
+}
+
+/// Has this thread run, and read disks, only when nobody else wants to. Threads that it starts are like all others.
+pub(super) fn become_idle() {
+    /// `IOPRIO_CLASS_IDLE` of `IOPRIO_WHO_PROCESS`, of which 0 is this thread.
+    const IDLE: libc::c_int = 3 << 13;
+    let nothing = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the kernel reads one struct sched_param. Either call changes this thread only, and may be refused.
+    unsafe {
+        libc::syscall(
+            libc::SYS_sched_setscheduler,
+            0,
+            libc::SCHED_IDLE | libc::SCHED_RESET_ON_FORK,
+            &raw const nothing,
+        );
+        libc::syscall(libc::SYS_ioprio_set, 1, 0, IDLE);
+    }
+}
+
 fn checked(result: i64) -> Result<i64, Errno> {
     if result >= 0 {
         return Ok(result);
@@ -217,7 +300,31 @@ mod tests {
     #[test]
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
     fn numbers_of_ioctls_are_the_kernel_s() {
+        assert_eq!(FSGETXATTR, 0x801c_581f);
         assert_eq!([BTRFS_FS_INFO, BTRFS_DEV_INFO, BTRFS_GET_DEV_STATS], [0x8400_941f, 0xd000_941e, 0xc408_9434]);
+    }
+
+    #[test]
+    fn idleness_is_this_threads_own() {
+        std::thread::spawn(|| {
+            become_idle();
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            assert_eq!(stat.rsplit(") ").next().unwrap().split(' ').nth(38), Some("5"), "SCHED_IDLE: {stat}");
+        })
+        .join()
+        .unwrap();
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        assert_ne!(stat.rsplit(") ").next().unwrap().split(' ').nth(38), Some("5"));
+    }
+
+    #[test]
+    fn what_has_no_projects_is_in_none() {
+        let folder = rustix::fs::open("/proc/self", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
+        assert_eq!(project(&folder), Ok(0));
+        assert!(quota_of_folder(&folder, 1).is_err() && quota_of_device("/dev/null", 1).is_err());
+        let limits =
+            Counted { bytes: 5, bytes_soft: 2, inodes: 6, inodes_hard: 9, inodes_soft: 8, ..Counted::default() };
+        assert_eq!(limits.figures(), [5, 6, 2048, 9]);
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! `/etc/os-release`, or `/usr/lib/os-release`: the distribution.
 //!
-//! The files are below the machine's root, and the first is mostly a link to the second. They are text for a shell, see
-//! os-release(5); a line that is none is skipped.
+//! A line that is no assignment is skipped.
 
-use crate::kit::{Error, Host, Options, Root, parse};
+use crate::kit::{Error, Host, Options, parse};
 use crate::model::{Batch, Family, Value, gauge};
 use crate::{Collector, Group, Pace, Spec};
 use std::time::Duration;
@@ -41,9 +40,6 @@ pub static SPEC: Spec = Spec {
     ..Spec::new(Group::Node, "os", "The distribution, from /etc/os-release.", &[&INFO, &VERSION, &SUPPORT_END], open)
 };
 
-const FILES: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
-/// How large the file may be.
-const BYTES_MAX: usize = 64 << 10;
 /// How often it is read again: the distribution may be upgraded.
 const PACE: Duration = Duration::from_secs(60);
 
@@ -61,7 +57,7 @@ struct Release {
 }
 
 fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
-    match read(host) {
+    match host.os_release() {
         Err(error) if error.is_absent() => Ok(None),
         _ => Ok(Some(Box::new(Os { release: Release::default(), due: Duration::ZERO }))),
     }
@@ -70,7 +66,7 @@ fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Erro
 impl Collector for Os {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         if host.monotonic() >= self.due {
-            self.release = read(host)?;
+            self.release = release(host.os_release()?);
             self.due = host.monotonic() + PACE;
         }
         let Release { texts, support_end } = &self.release;
@@ -91,70 +87,16 @@ impl Collector for Os {
     }
 }
 
-/// Reads the first of the files that is there.
-fn read(host: &mut Host) -> Result<Release, Error> {
-    let mut answer = Err(Error::Absent { path: FILES[0].to_owned() });
-    for file in FILES {
-        let path = host.follow(Root::Rootfs, file)?;
-        let path = format!("{}/{path}", host.root(Root::Rootfs));
-        answer = host.read_regular(&path, BYTES_MAX).map(|(text, _)| release(text));
-        if !answer.as_ref().is_err_and(Error::is_absent) {
-            break;
-        }
-    }
-    answer
-}
-
-fn release(text: &[u8]) -> Release {
+fn release(assignments: Vec<(String, String)>) -> Release {
     let mut release = Release::default();
-    for line in text.split(|byte| *byte == b'\n') {
-        let Some((key, value)) = assignment(line) else { continue };
-        if key == b"SUPPORT_END" {
+    for (key, value) in assignments {
+        if key == "SUPPORT_END" {
             release.support_end = value;
-        } else if let Some(at) = LABELS.iter().position(|label| key.eq_ignore_ascii_case(label.as_bytes())) {
+        } else if let Some(at) = LABELS.iter().position(|label| key.eq_ignore_ascii_case(label)) {
             release.texts[at] = value;
         }
     }
     release
-}
-
-/// `PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"`: the name and the value; `None` for a comment, a quote that is not
-/// closed, and all else.
-fn assignment(line: &[u8]) -> Option<(&[u8], String)> {
-    let line = parse::trim(line);
-    let equals = line.iter().position(|byte| *byte == b'=')?;
-    let (key, value) = (parse::trim(&line[..equals]), parse::trim(&line[equals + 1..]));
-    let key = key.strip_prefix(b"export ").unwrap_or(key);
-    let is_name =
-        !key.is_empty() && key.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_');
-    if is_name { Some((key, unquote(value)?)) } else { None }
-}
-
-/// `"Say \"hi\""`: what a shell makes of it; blanks need no quotes.
-fn unquote(value: &[u8]) -> Option<String> {
-    let mut plain = Vec::with_capacity(value.len());
-    // What is needed to close the quote; how much of the text does not depend on what follows.
-    let (mut quote, mut settled) = (None, 0);
-    let mut bytes = value.iter().copied().peekable();
-    while let Some(byte) = bytes.next() {
-        match (quote, byte) {
-            (None, b'#') if plain.last().is_none_or(|last| *last == b' ' || *last == b'\t') => {
-                plain.truncate(settled);
-                break;
-            }
-            (None, b'"' | b'\'') => quote = Some(byte),
-            (Some(open), byte) if open == byte => quote = None,
-            (None, b'\\') => plain.extend(bytes.next()),
-            (Some(b'"'), b'\\') if bytes.peek().is_some_and(|next| b"\"\\$`".contains(next)) => {
-                plain.extend(bytes.next())
-            }
-            (_, byte) => plain.push(byte),
-        }
-        if quote.is_some() || !matches!(byte, b' ' | b'\t') {
-            settled = plain.len();
-        }
-    }
-    quote.is_none().then(|| String::from_utf8_lossy(&plain).into_owned())
 }
 
 /// `20.04.2`: 20.04; `None` if it does not begin with a number above 0.

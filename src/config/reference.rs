@@ -19,7 +19,7 @@ pub fn metrics(specs: &[&'static Spec], own: impl Iterator<Item = &'static Famil
             if spec.families.is_empty() && spec.run_time.is_empty() {
                 continue;
             }
-            families(&mut text, spec.families.iter().copied().chain(spec.clash));
+            families(&mut text, spec.families.iter().copied().chain(spec.clash).chain(spec.scrape_error));
             for named in spec.run_time {
                 row(&mut text, &[&code(named.pattern), named.kind, &codes(named.labels), &cell(named.help)]);
             }

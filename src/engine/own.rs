@@ -184,6 +184,10 @@ impl Own {
             let collector = out.entity(&["collector"], [row.spec.name]);
             out.put(&DURATION, collector, row.took.as_secs_f64());
             out.put(&SUCCESS, collector, row.success);
+            // A machine that has no such thing has not failed to tell of it.
+            if let Some(family) = row.spec.scrape_error.filter(|_| row.reason != "absent") {
+                out.put(family, out.machine(), !row.success);
+            }
         }
         if self.is_told.load(Relaxed) {
             self.put_more(rows, machine, out);

@@ -78,6 +78,9 @@ pub(super) fn put(
             }
         }
     }
+    // Version 1 takes what is written later for the kernel's own.
+    let written = disks.told.iter().filter_map(|(_, told)| told.written_bytes);
+    node.own.written = trees.unified().then(|| written.fold(0, u64::saturating_add));
     put_disks(host, disks, page);
     Ok(())
 }

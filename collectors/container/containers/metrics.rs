@@ -179,6 +179,8 @@ metrics! {
         "How many inodes its writable layer may take: its quota, else those of the filesystem."
     FsInodesFree = gauge "container_fs_inodes_free" ["device"]
         "How many inodes its writable layer may still take."
+    WalkAge = gauge "wholenode_container_walk_age_seconds" []
+        "How old the figures of its writable layer are, in seconds, where somebody walked through it to know them."
     HealthState = gauge "container_health_state" []
         "What the runtime's probe says: 1 healthy, 0 starting or unhealthy, -1 without a probe."
     Restarts = gauge "container_restart_count" []

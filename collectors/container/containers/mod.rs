@@ -5,6 +5,7 @@
 //! of every container ([`LEAN`]), the rest when it is asked for.
 
 mod cpu;
+mod filesystem;
 mod io;
 mod labels;
 mod limits;
@@ -15,8 +16,9 @@ mod state;
 
 use crate::kit::cgroup::{Controller, Forest, Kind, Life, Node, Trees};
 use crate::kit::{Error, Host, KeptFile, Opt, OptKind, Options, parse};
-use crate::model::{Batch, Value};
+use crate::model::{Batch, Family, Value, gauge};
 use crate::{Collector, Group, Pace, Spec};
+use filesystem::Filesystems;
 use io::Disks;
 use labels::Style;
 use limits::Limits;
@@ -26,9 +28,13 @@ use regex_lite::Regex;
 use state::State;
 use std::time::Duration;
 
+static SCRAPE_ERROR: Family =
+    gauge("container_scrape_error", "1 if nothing could be told of containers on this page, else 0.", &[]);
+
 /// Its row in the table.
 pub static SPEC: Spec = Spec {
     options: OPTIONS,
+    scrape_error: Some(&SCRAPE_ERROR),
     // With 200 containers it takes several milliseconds.
     pace: Pace::Apart { min: Duration::ZERO },
     ..Spec::new(
@@ -72,6 +78,9 @@ const OPTIONS: &[Opt] = &[
         default: "",
         help: "The labels that are left out; without id, only containers can be told apart.",
     },
+    filesystem::WALK,
+    filesystem::WALK_RATE,
+    filesystem::WALK_PERIOD,
 ];
 
 /// What is told of containers: what dashboards and rules use.
@@ -95,6 +104,7 @@ const LEAN: Wanted = Wanted::these(&[
     Metric::FsWrites,
     Metric::FsUsage,
     Metric::FsLimit,
+    Metric::WalkAge,
     Metric::CpuPeriod,
     Metric::CpuQuota,
     Metric::CpuShares,
@@ -123,6 +133,8 @@ const NETWORK: Wanted = Wanted::these(&[
 ]);
 /// What is told of slices, services and the whole machine.
 const FEW: Wanted = Wanted::these(&[Metric::CpuUsage, Metric::WorkingSet]);
+/// What is told of the whole machine only: how full its disks are.
+const DISKS: Wanted = Wanted::these(&[Metric::FsUsage, Metric::FsLimit]);
 /// What is told of pods. Kills of a container that is no more still count there.
 const POD: Wanted = Wanted::these(&[Metric::CpuUsage, Metric::WorkingSet, Metric::OomEvents]);
 /// How often what changes seldom is read again.
@@ -144,25 +156,29 @@ struct Reader {
     style: Style,
     disks: Disks,
     kills: Kills,
+    filesystems: Filesystems,
     meminfo: KeptFile,
     stat: KeptFile,
 }
 
 fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
     let Some(forest) = Forest::open(host)? else { return Ok(None) };
-    Ok(Some(Box::new(Containers { forest, reader: Reader::new(options) })))
+    Ok(Some(Box::new(Containers { forest, reader: Reader::new(host, options) })))
 }
 
 impl Collector for Containers {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         let reader = &mut self.reader;
         reader.kills.look(host);
-        self.forest.round(host, &mut |host, trees, node| reader.put(host, trees, node, out))
+        reader.filesystems.begin(host, out);
+        self.forest.round(host, &mut |host, trees, node| reader.put(host, trees, node, out))?;
+        reader.filesystems.end(host, out);
+        Ok(())
     }
 }
 
 impl Reader {
-    fn new(options: &Options) -> Self {
+    fn new(host: &Host, options: &Options) -> Self {
         let more = options.text("families").filter(|text| !text.is_empty()).and_then(|text| Regex::new(text).ok());
         let more = more.map(|regex| Wanted::named(|name| regex.is_match(name))).unwrap_or_default();
         let levels = options.text("levels").unwrap_or_default();
@@ -171,7 +187,7 @@ impl Reader {
             if is_on { wanted.and(more) } else { Wanted::default() }
         };
         Self {
-            root: level("root", FEW.and(NETWORK)),
+            root: level("root", FEW.and(NETWORK).and(DISKS)),
             slices: level("slices", FEW),
             services: level("services", FEW),
             pods: level("pods", POD),
@@ -180,6 +196,7 @@ impl Reader {
             style: Style::new(options),
             disks: Disks::default(),
             kills: Kills::default(),
+            filesystems: Filesystems::new(host, options),
             meminfo: KeptFile::shared("meminfo"),
             stat: KeptFile::shared("stat"),
         }
@@ -237,6 +254,7 @@ impl Reader {
         let used = used(host.read_kept(&mut self.stat)?);
         let total = page.out.part(page.of, &["cpu"], ["total"]);
         page.put_of(Metric::CpuUsage, total, used);
+        self.filesystems.put_root(host, page);
         memory::put_root(host, &mut self.meminfo, page)
     }
 
@@ -254,6 +272,7 @@ impl Reader {
             survive(part(host, trees, node, page), page)?;
         }
         survive(io::put(host, trees, node, &mut self.disks, page), page)?;
+        survive(self.filesystems.take(host, node, page), page)?;
         node.own.limits.put(page);
         let seconds = |time: Duration| i64::try_from(time.as_millis()).ok().map(|millis| Value::Scaled(millis, 3));
         page.put(Metric::StartTime, node.own.started.and_then(seconds));

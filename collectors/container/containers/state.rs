@@ -1,5 +1,6 @@
 //! What is kept of a cgroup from round to round.
 
+use super::filesystem::Place;
 use super::limits::Limits;
 use crate::kit::cgroup::{Handle, Named};
 use crate::model::Value;
@@ -15,6 +16,10 @@ pub(super) struct State {
     pub(super) started: Option<Duration>,
     /// What it may use.
     pub(super) limits: Limits,
+    /// Where it writes.
+    pub(super) layer: Place,
+    /// What it has written to disks so far, in bytes, where the kernel knows on whose behalf it writes.
+    pub(super) written: Option<u64>,
     /// When what changes seldom is read again.
     pub(super) due: Duration,
     /// Time outside of the kernel and in it, of version 1, and what it had used in all when that was read.

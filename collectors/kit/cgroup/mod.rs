@@ -8,6 +8,7 @@ mod forest;
 mod name;
 mod trees;
 mod who;
+mod written;
 
 pub(in crate::kit) use file::Folder;
 pub use file::Handle;
@@ -15,3 +16,4 @@ pub use forest::{Forest, Life, Node};
 pub use name::{Kind, Qos, Runtime};
 pub use trees::{Controller, Trees};
 pub use who::Named;
+pub use written::{Layer, Written};

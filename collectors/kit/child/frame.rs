@@ -1,6 +1,6 @@
 //! What crosses the socket between the daemon and its child: both are the same binary, so the bytes are nobody else's.
 
-use super::super::{Btrfs, StatFs};
+use super::super::{Btrfs, Quota, StatFs, Walked};
 use super::{Answer, Question};
 use rustix::io::Errno;
 use std::time::Duration;
@@ -24,9 +24,28 @@ pub(super) fn check(path: &[u8]) -> Result<(), Errno> {
 pub(in crate::kit) fn request(to: &mut Vec<u8>, number: u64, question: Question, path: &[u8]) {
     let path = &path[..path.len().min(PATH_MAX)];
     to.extend_from_slice(&number.to_le_bytes());
-    to.push(u8::from(question == Question::Devices));
+    to.extend_from_slice(&code(question).to_le_bytes());
     to.extend_from_slice(&(path.len() as u16).to_le_bytes());
     to.extend_from_slice(path);
+}
+
+/// A question as a number: its kind, and above that how fast a walk may be.
+fn code(question: Question) -> u32 {
+    match question {
+        Question::Size => 0,
+        Question::Devices => 1,
+        Question::Quota => 2,
+        Question::Walk(rate) => 3 | rate.min(u32::MAX >> 2) << 2,
+    }
+}
+
+fn question(code: u32) -> Question {
+    match code & 3 {
+        0 => Question::Size,
+        1 => Question::Devices,
+        2 => Question::Quota,
+        _ => Question::Walk(code >> 2),
+    }
 }
 
 /// Appends a mark, a request without a path: it is answered as soon as all requests before it are being worked on.
@@ -39,7 +58,7 @@ pub(in crate::kit) fn requests(packet: &[u8]) -> impl Iterator<Item = (u64, Ques
     let mut rest = packet;
     std::iter::from_fn(move || {
         let number = number(&mut rest)?;
-        let question = if *byte(&mut rest)? == 0 { Question::Size } else { Question::Devices };
+        let question = question(u32::from_le_bytes(rest.split_off(..4)?.try_into().ok()?));
         let path = block(&mut rest)?;
         Some((number, question, path.to_vec()))
     })
@@ -55,6 +74,8 @@ pub(in crate::kit) fn answer(to: &mut Vec<u8>, number: u64, result: &Result<Answ
             (0, fields.map(u64::to_le_bytes).concat())
         }
         Ok(Answer::Devices(devices)) => (1, devices.bytes()),
+        Ok(Answer::Quota(quota)) => (3, quota.bytes()),
+        Ok(Answer::Walked(walked)) => (4, [walked.bytes, walked.inodes].map(u64::to_le_bytes).concat()),
         Err(errno) => refusal(*errno),
     };
     if block.len() > BLOCK_MAX {
@@ -92,6 +113,8 @@ fn read(kind: u8, mut block: &[u8]) -> Option<Result<Answer, Errno>> {
             readonly: next()? != 0,
         })),
         1 => Ok(Answer::Devices(Btrfs::read(block)?)),
+        3 => Ok(Answer::Quota(Quota::read(block)?)),
+        4 => Ok(Answer::Walked(Walked { bytes: next()?, inodes: next()? })),
         // A number outside of what the kernel uses is no reason to fall over.
         _ => Err(Errno::from_raw_os_error(i32::from_le_bytes(*block.first_chunk()?).clamp(1, 4095))),
     })
@@ -146,6 +169,8 @@ mod tests {
             (u64::MAX, Err(Errno::NOTCONN), at),
             (7, Ok(devices(0)), at),
             (8, Ok(devices(100)), at),
+            (9, Ok(Answer::Quota(Quota { project: 7, counted: Some([1, 2, 3, 4]), size })), at),
+            (10, Ok(Answer::Walked(Walked { bytes: u64::MAX, inodes: 9 })), at),
         ];
         let mut packet = Vec::new();
         all.iter().for_each(|(number, result, at)| answer(&mut packet, *number, result, *at));
@@ -163,9 +188,14 @@ mod tests {
     fn requests_cross_unchanged() {
         let mut packet = Vec::new();
         request(&mut packet, 9, Question::Devices, b"/mnt/a");
+        request(&mut packet, 10, Question::Walk(5000), b"/a\0/b");
+        request(&mut packet, 11, Question::Quota, b"/");
         mark(&mut packet, u64::MAX);
         let all: Vec<_> = requests(&packet).collect();
-        assert_eq!(all, [(9, Question::Devices, b"/mnt/a".to_vec()), (u64::MAX, Question::Size, Vec::new())]);
+        let walk = (10, Question::Walk(5000), b"/a\0/b".to_vec());
+        let ends = [(11, Question::Quota, b"/".to_vec()), (u64::MAX, Question::Size, Vec::new())];
+        assert_eq!(all[..2], [(9, Question::Devices, b"/mnt/a".to_vec()), walk]);
+        assert_eq!(all[2..], ends);
         assert_eq!(requests(b"n").count(), 0);
     }
 
@@ -174,7 +204,7 @@ mod tests {
         fn no_bytes_make_it_panic(bytes: Vec<u8>) {
             requests(&bytes).for_each(drop);
             answers(&bytes).for_each(drop);
-            (0..3).for_each(|kind| drop(read(kind, &bytes)));
+            (0..5).for_each(|kind| drop(read(kind, &bytes)));
         }
     }
 }

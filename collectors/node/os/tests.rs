@@ -41,21 +41,6 @@ fn what_does_not_read_costs_only_itself() {
 }
 
 #[test]
-fn values_are_quoted_as_in_a_shell() {
-    let plain = |value: &str| unquote(value.as_bytes());
-    let is = |text: &str| Some(text.to_owned());
-    assert_eq!(plain(r#""Say \"hi\" \$5 \n""#), is(r#"Say "hi" $5 \n"#));
-    assert_eq!(plain("'a\\b'"), is("a\\b"));
-    assert_eq!(plain("A\"b c\"d # comment"), is("Ab cd"));
-    assert_eq!(plain("a#b"), is("a#b"));
-    assert_eq!(plain("\"a # b \" # c"), is("a # b "));
-    assert_eq!(plain("Debian GNU/Linux"), is("Debian GNU/Linux"));
-    assert_eq!((plain(""), plain("\"\"")), (is(""), is("")));
-    assert_eq!((plain("\"a"), plain("'")), (None, None));
-    assert_eq!(assignment(b"export ID = x").unwrap(), (&b"ID"[..], "x".to_owned()));
-}
-
-#[test]
 fn versions_are_the_first_two_numbers() {
     let is = |id: &str| version(id).and_then(Value::as_f64);
     assert_eq!((is("24.04.2"), is("12"), is("9."), is("3.20_alpha")), (Some(24.04), Some(12.0), Some(9.0), Some(3.2)));
@@ -78,8 +63,7 @@ fn days_begin_at_midnight() {
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes: Vec<u8>, text: String) {
-        release(&bytes);
-        unquote(&bytes);
+        release(vec![(text.clone(), text.clone())]);
         midnight(&bytes);
         version(&text);
     }

@@ -13,6 +13,9 @@ const GAUGES_WITH_TOTAL: &[&str] = &["node_systemd_socket_refused_connections_to
 /// Names that hold the kernel's own words, capitals and all.
 const KERNEL_WORDS: &[&str] = &["node_memory_", "node_netstat_", "node_vmstat_"];
 
+/// Labels that a peer gave names of its own making.
+const LABELS_OF_PEERS: &[&str] = &["kernelVersion", "osVersion", "cadvisorVersion"];
+
 /// What is declared of a family, and where.
 struct Declared {
     at: String,
@@ -212,8 +215,10 @@ fn help_is_one_sentence() {
 fn labels_are_valid() {
     let is_right = |family: &Declared| {
         let distinct: BTreeSet<&String> = family.labels.iter().collect();
-        let is_label =
-            |label: &&String| is_snake_case(label) && !matches!(label.as_str(), "le" | "quantile" | "job" | "instance");
+        let is_label = |label: &&String| match label.as_str() {
+            "le" | "quantile" | "job" | "instance" => false,
+            label => is_snake_case(label) || LABELS_OF_PEERS.contains(&label),
+        };
         distinct.len() == family.labels.len() && distinct.iter().all(is_label)
     };
     families_obey(is_right, "a label is snake_case, comes once, and is none that Prometheus sets itself");
