@@ -17,6 +17,7 @@ use std::time::Duration;
 mod devices;
 mod kept;
 mod links;
+mod process;
 mod processes;
 
 use kept::End;
@@ -41,6 +42,7 @@ pub struct Host {
     pub(super) room: Option<Room>,
     pub(super) path: String,
     empty: Vec<devices::Empty>,
+    counts_files: Option<bool>,
 }
 
 /// A file of a process that says by poll(2) whether it has changed: its table of mounts.
@@ -69,7 +71,7 @@ impl Host {
     /// A door to the machine.
     pub fn new(machine: Arc<Machine>) -> Self {
         let (sockets, path) = (Sockets::default(), String::new());
-        Self { machine, buffer: Vec::new(), sockets, room: None, path, empty: Vec::new() }
+        Self { machine, buffer: Vec::new(), sockets, room: None, path, empty: Vec::new(), counts_files: None }
     }
 
     /// The machine behind the door.
@@ -368,6 +370,11 @@ impl Host {
 
 /// Reads a file from its beginning to its end.
 fn fill(buffer: &mut Vec<u8>, file: &OwnedFd, end: End) -> Result<usize, Errno> {
+    fill_until(buffer, file, end, usize::MAX)
+}
+
+/// Reads a file from its beginning to its end, or until there are so many bytes.
+fn fill_until(buffer: &mut Vec<u8>, file: &OwnedFd, end: End, enough: usize) -> Result<usize, Errno> {
     let mut length = 0;
     loop {
         if buffer.len() - length < BUFFER_FIRST / 2 {
@@ -380,7 +387,7 @@ fn fill(buffer: &mut Vec<u8>, file: &OwnedFd, end: End) -> Result<usize, Errno> 
             Ok(0) => return Ok(length),
             Ok(more) => {
                 length += more;
-                if end == End::Lines && more < kept::PAGE - kept::LINE_MAX {
+                if length >= enough || end == End::Lines && more < kept::PAGE - kept::LINE_MAX {
                     return Ok(length);
                 }
             }
@@ -396,6 +403,11 @@ fn fill(buffer: &mut Vec<u8>, file: &OwnedFd, end: End) -> Result<usize, Errno> 
 /// Reads a file that the kernel gives as a whole.
 pub(super) fn fill_whole(buffer: &mut Vec<u8>, file: &OwnedFd) -> Result<usize, Errno> {
     fill(buffer, file, End::Short)
+}
+
+/// Reads a list that the kernel gives page by page, see [`KeptFile::lines`].
+pub(super) fn fill_lines(buffer: &mut Vec<u8>, file: &OwnedFd) -> Result<usize, Errno> {
+    fill(buffer, file, End::Lines)
 }
 
 /// Whether the file belongs to procfs, sysfs or a cgroup hierarchy.

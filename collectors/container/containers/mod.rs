@@ -5,22 +5,29 @@
 //! of every container ([`LEAN`]), the rest when it is asked for.
 
 mod cpu;
+mod hugetlb;
 mod io;
 mod labels;
 mod limits;
 mod memory;
 mod metrics;
+mod network;
+mod numa;
 mod pressure;
+mod processes;
+mod sockets;
 mod state;
 
 use crate::kit::cgroup::{Controller, Forest, Kind, Life, Node, Trees};
 use crate::kit::{Error, Host, KeptFile, Opt, OptKind, Options, parse};
 use crate::model::{Batch, Value};
 use crate::{Collector, Group, Pace, Spec};
+use hugetlb::Sizes;
 use io::Disks;
 use labels::Style;
 use limits::Limits;
 use metrics::{FAMILIES, Metric, Page, Wanted};
+use network::{Networks, Place};
 use regex_lite::Regex;
 use state::State;
 use std::time::Duration;
@@ -124,6 +131,8 @@ const NETWORK: Wanted = Wanted::these(&[
 const FEW: Wanted = Wanted::these(&[Metric::CpuUsage, Metric::WorkingSet]);
 /// What is told of pods. Kills of a container that is no more still count there.
 const POD: Wanted = Wanted::these(&[Metric::CpuUsage, Metric::WorkingSet, Metric::OomEvents]);
+/// How long a round may count open files and sockets.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// How often what changes seldom is read again.
 const SELDOM: Duration = Duration::from_secs(30);
 
@@ -142,6 +151,10 @@ struct Reader {
     containers: Wanted,
     style: Style,
     disks: Disks,
+    sizes: Sizes,
+    networks: Networks,
+    /// Until when, by [`Host::monotonic`], this round may count what costs much.
+    until: Duration,
     meminfo: KeptFile,
     stat: KeptFile,
 }
@@ -154,7 +167,10 @@ fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>
 impl Collector for Containers {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         let reader = &mut self.reader;
-        self.forest.round(host, &mut |host, trees, node| reader.put(host, trees, node, out))
+        reader.until = host.monotonic() + PATIENCE;
+        self.forest.round(host, &mut |host, trees, node| reader.put(host, trees, node, out))?;
+        reader.networks.put(host, &mut self.forest, out);
+        Ok(())
     }
 }
 
@@ -171,11 +187,14 @@ impl Reader {
             root: level("root", FEW.and(NETWORK)),
             slices: level("slices", FEW),
             services: level("services", FEW),
-            pods: level("pods", POD),
+            pods: level("pods", POD.and(NETWORK)),
             sandboxes: level("sandboxes", NETWORK),
             containers: level("containers", LEAN.and(NETWORK)),
             style: Style::new(options),
             disks: Disks::default(),
+            sizes: Sizes::default(),
+            networks: Networks::new(),
+            until: Duration::ZERO,
             meminfo: KeptFile::shared("meminfo"),
             stat: KeptFile::shared("stat"),
         }
@@ -191,11 +210,13 @@ impl Reader {
             Kind::Container { .. } if node.own.named.as_ref().is_some_and(|named| named.is_sandbox) => self.sandboxes,
             Kind::Container { .. } => self.containers,
         };
+        node.own.place = None;
         if wanted.is_empty() {
             return Life::Alive;
         }
         self.recall(host, trees, node, out);
         let of = self.style.entity(node, out);
+        node.own.place = Some(Place { of, wanted });
         let mut page = Page { out, of, wanted };
         let put = if node.kind == Kind::Root { Self::put_root } else { Self::put_all };
         match put(self, host, trees, node, &mut page) {
@@ -233,6 +254,7 @@ impl Reader {
         let used = used(host.read_kept(&mut self.stat)?);
         let total = page.out.part(page.of, &["cpu"], ["total"]);
         page.put_of(Metric::CpuUsage, total, used);
+        survive(self.networks.put_root(host, page), page)?;
         memory::put_root(host, &mut self.meminfo, page)
     }
 
@@ -244,11 +266,13 @@ impl Reader {
         node: &mut Node<State>,
         page: &mut Page<'_>,
     ) -> Result<(), Error> {
-        let parts = [cpu::put, memory::put, pressure::put, threads];
+        let parts = [cpu::put, memory::put, pressure::put, threads, numa::put];
         for part in parts {
             survive(part(host, trees, node, page), page)?;
         }
         survive(io::put(host, trees, node, &mut self.disks, page), page)?;
+        survive(hugetlb::put(host, trees, node, &mut self.sizes, page), page)?;
+        survive(processes::put(host, trees, node, self.until, page), page)?;
         if Limits::wanted(page) {
             node.own.limits.put(page);
         }

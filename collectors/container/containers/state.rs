@@ -1,6 +1,7 @@
 //! What is kept of a cgroup from round to round.
 
 use super::limits::Limits;
+use super::network::{Place, Seat};
 use crate::kit::cgroup::{Handle, Named};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,9 @@ pub(super) struct State {
     pub(super) limits: Limits,
     /// When what changes seldom is read again.
     pub(super) due: Duration,
+    /// Where it is on the page of this round, if anything is told of it.
+    pub(super) place: Option<Place>,
+    pub(super) network: Seat,
     pub(super) cpu_stat: Handle,
     pub(super) cpuacct_stat: Handle,
     pub(super) memory: Handle,
