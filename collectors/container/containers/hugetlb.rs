@@ -29,7 +29,8 @@ pub(super) fn put(
         let folders = host.names(Root::Sys, "kernel/mm/hugepages").unwrap_or_default();
         folders.iter().filter_map(|folder| size(folder)).take(SIZES_MAX).collect()
     });
-    let (current, max) = if trees.unified() { ("current", None) } else { ("usage_in_bytes", Some("max_usage_in_bytes")) };
+    let (current, max) =
+        if trees.unified() { ("current", None) } else { ("usage_in_bytes", Some("max_usage_in_bytes")) };
     for size in sizes {
         let mut read = |file: &str| {
             let text = host.cgroup(tree, &node.path, &format!("hugetlb.{size}.{file}"), &mut Handle::default())?;
@@ -87,7 +88,10 @@ mod tests {
 
     fn lines(page: &str) -> Vec<String> {
         let lines = page.lines().filter(|line| line.contains("hugetlb") || line.starts_with('!'));
-        lines.map(|line| line.replace(ID, "ID").replace("{id=\"/docker/ID\",name=\"ID\",", "{")).collect()
+        let mut lines: Vec<_> =
+            lines.map(|line| line.replace(ID, "ID").replace("{id=\"/docker/ID\",name=\"ID\",", "{")).collect();
+        lines.sort_unstable();
+        lines
     }
 
     #[test]
@@ -105,17 +109,13 @@ mod tests {
             (&file("1GB.failcnt"), "0\n"),
         ]);
         let expected = [
-            "container_hugetlb_usage_bytes{pagesize=\"1GB\"} 0",
-            "container_hugetlb_usage_bytes{pagesize=\"2MB\"} 2097152",
-            "container_hugetlb_max_usage_bytes{pagesize=\"2MB\"} 4194304",
             "container_hugetlb_failcnt{pagesize=\"1GB\"} 0",
             "container_hugetlb_failcnt{pagesize=\"2MB\"} 3",
+            "container_hugetlb_max_usage_bytes{pagesize=\"2MB\"} 4194304",
+            "container_hugetlb_usage_bytes{pagesize=\"1GB\"} 0",
+            "container_hugetlb_usage_bytes{pagesize=\"2MB\"} 2097152",
         ];
-        let mut told = lines(&tree.open(&SPEC, OPTIONS).round());
-        let mut expected = expected.map(str::to_owned);
-        told.sort_unstable();
-        expected.sort_unstable();
-        assert_eq!(told, expected);
+        assert_eq!(lines(&tree.open(&SPEC, OPTIONS).round()), expected);
         assert_eq!(lines(&tree.open(&SPEC, &OPTIONS[..1]).round()), Vec::<String>::new());
     }
 
@@ -131,9 +131,9 @@ mod tests {
         ]);
         let usage = "container_hugetlb_usage_bytes{pagesize=\"2MB\"}";
         let failures = "container_hugetlb_failcnt{pagesize=\"2MB\"} 5";
-        assert_eq!(lines(&tree.open(&SPEC, OPTIONS).round()), [&format!("{usage} 2097152"), failures]);
+        assert_eq!(lines(&tree.open(&SPEC, OPTIONS).round()), [failures, &format!("{usage} 2097152")]);
         tree.write(&file("2MB.rsvd.current"), "4194304\n");
-        assert_eq!(lines(&tree.open(&SPEC, OPTIONS).round()), [&format!("{usage} 4194304"), failures]);
+        assert_eq!(lines(&tree.open(&SPEC, OPTIONS).round()), [failures, &format!("{usage} 4194304")]);
         tree.remove(&format!("cgroup/docker/{ID}"));
         tree.write(&format!("cgroup/docker/{ID}/cpu.stat"), "usage_usec 1\n");
         assert_eq!(lines(&tree.open(&SPEC, OPTIONS).round()), Vec::<String>::new());

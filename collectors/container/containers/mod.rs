@@ -251,10 +251,11 @@ impl Reader {
     }
 
     fn put_root(&mut self, host: &mut Host, _: &Trees, _: &mut Node<State>, page: &mut Page<'_>) -> Result<(), Error> {
+        let network = self.networks.put_root(host, page);
+        page.out.found(network);
         let used = used(host.read_kept(&mut self.stat)?);
         let total = page.out.part(page.of, &["cpu"], ["total"]);
         page.put_of(Metric::CpuUsage, total, used);
-        survive(self.networks.put_root(host, page), page)?;
         memory::put_root(host, &mut self.meminfo, page)
     }
 

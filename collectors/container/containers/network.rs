@@ -26,8 +26,23 @@ const INTERFACES_OF_MACHINE_MAX: usize = 256;
 const PLUMBING: [&[u8]; 3] = [b"veth", b"docker", b"nerdctl"];
 /// Interfaces of the machine over which only passes what passes over its real ones, or between its containers.
 const PLUMBING_OF_MACHINE: [&[u8]; 17] = [
-    b"azv", b"br-", b"cali", b"cilium_", b"cni", b"eni", b"flannel", b"gke", b"kube-", b"lxc", b"nodelocaldns", b"podman",
-    b"tap", b"tunl", b"virbr", b"vnet", b"vxlan.",
+    b"azv",
+    b"br-",
+    b"cali",
+    b"cilium_",
+    b"cni",
+    b"eni",
+    b"flannel",
+    b"gke",
+    b"kube-",
+    b"lxc",
+    b"nodelocaldns",
+    b"podman",
+    b"tap",
+    b"tunl",
+    b"virbr",
+    b"vnet",
+    b"vxlan.",
 ];
 /// Tunnels that the kernel makes in each namespace, whether somebody wants them or not.
 const TUNNELS: [&[u8]; 9] =

@@ -40,9 +40,10 @@ pub(super) fn put(
         return Ok(());
     }
     if pids.len() as u64 == count {
-        for (metric, count) in
-            [(Metric::FileDescriptors, Host::open_files as fn(&mut Host, u32) -> _), (Metric::Sockets, Host::open_sockets)]
-        {
+        for (metric, count) in [
+            (Metric::FileDescriptors, Host::open_files as fn(&mut Host, u32) -> _),
+            (Metric::Sockets, Host::open_sockets),
+        ] {
             if page.wanted.any(&[metric]) {
                 let sum = sum(host, &pids, until, count);
                 let sum = page.out.ok(sum);
@@ -103,7 +104,8 @@ fn is_of(host: &mut Host, pid: u32, path: &str) -> bool {
 /// comes before it differs where we are in a cgroup namespace; and then all of our own container is `/`.
 fn is_within(text: &[u8], path: &str) -> bool {
     let last = path.rsplit('/').next().unwrap_or_default().as_bytes();
-    let mut paths = parse::lines_of_record(text).filter_map(|line| line.splitn(3, |byte| *byte == b':').nth(2)).peekable();
+    let mut paths =
+        parse::lines_of_record(text).filter_map(|line| line.splitn(3, |byte| *byte == b':').nth(2)).peekable();
     let mut is_ours = paths.peek().is_some();
     for path in paths {
         if path.split(|byte| *byte == b'/').any(|folder| folder == last) {

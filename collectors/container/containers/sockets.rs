@@ -8,7 +8,7 @@
 
 use super::metrics::{Metric, Page};
 use super::network::Place;
-use crate::kit::{Error, Host, Root, parse};
+use crate::kit::{Host, Root, parse};
 use crate::model::{Batch, Value};
 use std::time::Duration;
 
@@ -202,7 +202,8 @@ fn add_udp(line: &[u8], [sockets, dropped, to_read, to_send]: &mut Udp) {
     let mut words = parse::words(line);
     let Some(queues) = words.nth(4) else { return };
     let Some(colon) = queues.iter().position(|byte| *byte == b':') else { return };
-    let (Some(send), Some(read)) = (queues.get(..colon).and_then(parse::hex), queues.get(colon + 1..).and_then(parse::hex))
+    let (Some(send), Some(read)) =
+        (queues.get(..colon).and_then(parse::hex), queues.get(colon + 1..).and_then(parse::hex))
     else {
         return;
     };
