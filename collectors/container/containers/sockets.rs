@@ -1,14 +1,16 @@
 //! The TCP and UDP sockets of network namespaces, told where they are asked for.
 //!
-//! The kernel has no counts by state: for each family it goes through the table of the whole machine, a millisecond or two
-//! however few sockets are in the namespace. To be asked over `sock_diag`, which takes CAP_SYS_ADMIN and a thread in each
-//! namespace, it goes through the same table. So `net/tcp` and its like are read, unless `net/sockstat` says that there
-//! is nothing; those that were counted longest ago first, and no longer in one round than [`PATIENCE`]; what was counted
-//! is told for a minute. UDP queues are told as the kernel has them; cAdvisor takes one for the other.
+//! The kernel has no counts by state: for each family it goes through the table of the whole machine, however few sockets
+//! are in the namespace. So nothing is asked where `net/sockstat` says that there are none. `sock_diag` takes CAP_SYS_ADMIN,
+//! CAP_SYS_PTRACE and a thread that enters the namespace; `net/tcp`, which is read without them, takes the kernel twelve
+//! times as long (3.3 ms instead of 0.27 with 262,144 places in the table). Those that were counted longest ago come first,
+//! no round counts longer than [`PATIENCE`], and what was counted is told for a minute. UDP queues are told as the kernel
+//! has them; cAdvisor takes one for the other.
 
 use super::metrics::{Metric, Page};
 use super::network::Place;
-use crate::kit::{Host, Root, parse};
+use crate::kit::netlink::{Message, Protocol, Request, array_at};
+use crate::kit::{Error, Host, Root, parse};
 use crate::model::{Batch, Value};
 use std::time::Duration;
 
@@ -22,7 +24,8 @@ const COUNTERS_MAX: usize = 512;
 
 const NAMES: [Metric; 5] =
     [Metric::TcpUsage, Metric::Tcp6Usage, Metric::UdpUsage, Metric::Udp6Usage, Metric::AdvancedTcp];
-const TCP: [(Metric, &str); 2] = [(Metric::TcpUsage, "tcp"), (Metric::Tcp6Usage, "tcp6")];
+/// With the number of the family.
+const TCP: [(Metric, &str, u8); 2] = [(Metric::TcpUsage, "tcp", 2), (Metric::Tcp6Usage, "tcp6", 10)];
 const UDP: [(Metric, &str); 2] = [(Metric::UdpUsage, "udp"), (Metric::Udp6Usage, "udp6")];
 
 /// By the kernel's number of the state, from 1.
@@ -98,7 +101,7 @@ pub(super) fn put(host: &mut Host, mut all: Vec<Of<'_>>, out: &mut Batch) {
 
 impl Counted {
     fn put(&self, page: &mut Page<'_>) {
-        for ((metric, _), counts) in TCP.into_iter().zip(&self.tcp) {
+        for ((metric, ..), counts) in TCP.into_iter().zip(&self.tcp) {
             put_states(metric, &["tcp_state"], &STATES, counts.as_ref().map(|counts| &counts[..]), page);
         }
         for ((metric, _), counts) in UDP.into_iter().zip(&self.udp) {
@@ -129,12 +132,11 @@ fn count(host: &mut Host, of: &Of<'_>, until: Duration, page: &mut Page<'_>) -> 
     // Closed connections are counted in one for both families.
     let has_no_tcp = [four.tcp, six.tcp].map(|tcp| tcp == Some(0) && four.closed == Some(0));
     let has_no_udp = [four.udp, six.udp].map(|udp| udp == Some(0));
-    for (((metric, file), place), is_empty) in TCP.into_iter().zip(&mut counted.tcp).zip(has_no_tcp) {
-        let mut counts = [0; STATES.len()];
-        let read = |line: &[u8]| add_tcp(line, &mut counts);
-        if page.wanted.any(&[metric]) && (is_empty || is_read(host, of, file, until, read, page)) {
-            *place = Some(counts);
+    for (((metric, file, family), place), is_empty) in TCP.into_iter().zip(&mut counted.tcp).zip(has_no_tcp) {
+        if !page.wanted.any(&[metric]) {
+            continue;
         }
+        *place = if is_empty { Some([0; STATES.len()]) } else { tcp(host, of, (file, family), until, page) };
     }
     for (((metric, file), place), is_empty) in UDP.into_iter().zip(&mut counted.udp).zip(has_no_udp) {
         let mut counts = [0; UDP_STATES.len()];
@@ -144,6 +146,48 @@ fn count(host: &mut Host, of: &Of<'_>, until: Duration, page: &mut Page<'_>) -> 
         }
     }
     counted
+}
+
+/// The states of a family, over `sock_diag` where that is granted.
+fn tcp(host: &mut Host, of: &Of<'_>, (file, family): (&str, u8), until: Duration, page: &mut Page<'_>) -> Option<Tcp> {
+    /// `SOCK_DIAG_BY_FAMILY`, of `struct inet_diag_req_v2`: family, protocol, extensions, padding, states, and 48 bytes that
+    /// tell no socket.
+    const BY_FAMILY: u16 = 20;
+    const PROTOCOL: u8 = 6;
+    let mut body = [0; 56];
+    let head = [family, PROTOCOL, 0, 0].into_iter().chain(u32::MAX.to_ne_bytes());
+    body.iter_mut().zip(head).for_each(|(place, byte)| *place = byte);
+    let request = Request::dump(Protocol::SockDiag, file, BY_FAMILY, &body);
+    let answer = match of.pid {
+        Some(pid) => host.netlink_of(pid, &request, until, add_message),
+        None => host.netlink(&request, add_message),
+    };
+    match answer {
+        Ok(counts) => Some(counts),
+        Err(error @ Error::Stuck { .. }) => {
+            page.out.fault(error);
+            None
+        }
+        Err(_) => {
+            let mut counts = [0; STATES.len()];
+            is_read(host, of, file, until, |line| add_tcp(line, &mut counts), page).then_some(counts)
+        }
+    }
+}
+
+/// `struct inet_diag_msg`: the family, the state …
+fn add_message(counts: &mut Tcp, message: &Message<'_>) {
+    if let Some([_, state]) = array_at::<2>(message.body, 0) {
+        add_state(usize::from(state), counts);
+    }
+}
+
+fn add_state(state: usize, counts: &mut Tcp) {
+    // One that is only half open has a state of its own within the kernel.
+    let state = if state == 12 { 3 } else { state };
+    if let Some(count) = state.checked_sub(1).and_then(|at| counts.get_mut(at)) {
+        *count += 1;
+    }
 }
 
 /// Whether all lines were read.
@@ -191,8 +235,8 @@ fn sockstat(text: &[u8]) -> Stat {
 /// `   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 …`; the fourth word is the state.
 fn add_tcp(line: &[u8], counts: &mut Tcp) {
     let state = parse::words(line).nth(3).and_then(parse::hex).and_then(|state| usize::try_from(state).ok());
-    if let Some(count) = state.and_then(|state| counts.get_mut(state.checked_sub(1)?)) {
-        *count += 1;
+    if let Some(state) = state {
+        add_state(state, counts);
     }
 }
 

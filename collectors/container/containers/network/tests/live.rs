@@ -75,8 +75,10 @@ struct Live {
 
 impl Live {
     fn new() -> Self {
-        let given =
-            [("levels", "root,containers"), ("families", "container_(processes|file_descriptors|sockets|ulimits).*")];
+        let given = [
+            ("levels", "root,containers"),
+            ("families", "container_(processes|file_desc|sockets|ulimits|network_tcp).*"),
+        ];
         let given = given.map(|(name, word)| (name.to_owned(), vec![word.to_owned()]));
         let mut host = Host::new(Machine::new(Roots::default(), Clock::Real, None, Child::none()));
         let collector = (SPEC.open)(&mut host, &Options::new(SPEC.options, &given).unwrap()).unwrap().unwrap();
@@ -100,6 +102,18 @@ impl Live {
         });
         of.collect()
     }
+}
+
+/// Sockets that listen in the network namespace of a process, where a thread makes them.
+fn listen(pid: &str) -> Vec<std::net::TcpListener> {
+    let network = std::fs::File::open(format!("/proc/{pid}/ns/net")).unwrap();
+    let make = move || {
+        use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+        move_into_link_name_space(std::os::fd::AsFd::as_fd(&network), Some(LinkNameSpaceType::Network)).unwrap();
+        let addresses = ["169.254.77.2:0", "0.0.0.0:0", "[::]:0"];
+        addresses.map(|address| std::net::TcpListener::bind(address).unwrap()).into()
+    };
+    std::thread::spawn(make).join().unwrap()
 }
 
 fn skip(why: &str) {
@@ -128,6 +142,7 @@ fn what_is_told_is_what_the_kernel_tells_inside() {
     for _ in 0..100 {
         socket.send_to(&[7; 1000], "169.254.77.2:9").unwrap();
     }
+    let listeners = listen(&pid);
     let mut live = Live::new();
     // Until nothing comes any more, such as the kernel's own announcements.
     let statistic = |way: &str, name: &str| {
@@ -149,6 +164,14 @@ fn what_is_told_is_what_the_kernel_tells_inside() {
         }
     }
     assert!(statistic("receive", "bytes") > 100_000);
+    let listening = |family| {
+        let states = live.figures(&format!("container_network_{family}_usage_total"), &container.id);
+        states.into_iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>()
+    };
+    assert_eq!((listening("tcp"), listening("tcp6")), (vec![("listen".to_owned(), 2)], vec![("listen".to_owned(), 1)]));
+    let by_file = |file: &str| inside(&["cat", &format!("/proc/net/{file}")]).matches(" 0A 00000000:00000000 ").count();
+    assert_eq!((by_file("tcp"), by_file("tcp6")), (2, 1));
+    drop(listeners);
     assert_eq!(live.figures("container_processes", &container.id).len(), 1);
     assert_eq!(live.figures("container_processes", &container.id)[0].1, 1);
     let files = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64;
@@ -185,6 +208,7 @@ fn a_thousand_made_and_removed_leave_nothing_behind() {
                 assert_eq!(told.len(), 1, "{}", container.id);
             }
         }
+        containers.iter_mut().for_each(|container| container.process.kill().unwrap());
         drop(containers);
         live.round();
         // The end in our namespace goes when the kernel has taken down the other namespace.
