@@ -15,11 +15,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod devices;
+mod fill;
 mod kept;
 mod links;
 mod process;
 mod processes;
 
+use fill::fill;
+pub(super) use fill::{fill_lines, fill_whole, is_kernel_tree};
 use kept::End;
 pub use kept::KeptFile;
 
@@ -366,57 +369,6 @@ impl Host {
             errno => Error::from_errno(&self.path, errno),
         }
     }
-}
-
-/// Reads a file from its beginning to its end.
-fn fill(buffer: &mut Vec<u8>, file: &OwnedFd, end: End) -> Result<usize, Errno> {
-    fill_until(buffer, file, end, usize::MAX)
-}
-
-/// Reads a file from its beginning to its end, or until there are so many bytes.
-fn fill_until(buffer: &mut Vec<u8>, file: &OwnedFd, end: End, enough: usize) -> Result<usize, Errno> {
-    let mut length = 0;
-    loop {
-        if buffer.len() - length < BUFFER_FIRST / 2 {
-            if length > FILE_MAX {
-                return Err(Errno::FBIG);
-            }
-            buffer.resize((buffer.len() * 2).max(BUFFER_FIRST), 0);
-        }
-        match rustix::io::pread(file, &mut buffer[length..], length as u64) {
-            Ok(0) => return Ok(length),
-            Ok(more) => {
-                length += more;
-                if length >= enough || end == End::Lines && more < kept::PAGE - kept::LINE_MAX {
-                    return Ok(length);
-                }
-            }
-            Err(Errno::INTR) => continue,
-            Err(errno) => return Err(errno),
-        }
-        if end == End::Short && length < buffer.len() {
-            return Ok(length);
-        }
-    }
-}
-
-/// Reads a file that the kernel gives as a whole.
-pub(super) fn fill_whole(buffer: &mut Vec<u8>, file: &OwnedFd) -> Result<usize, Errno> {
-    fill(buffer, file, End::Short)
-}
-
-/// Reads a list that the kernel gives page by page, see [`KeptFile::lines`].
-pub(super) fn fill_lines(buffer: &mut Vec<u8>, file: &OwnedFd) -> Result<usize, Errno> {
-    fill(buffer, file, End::Lines)
-}
-
-/// Whether the file belongs to procfs, sysfs or a cgroup hierarchy.
-pub(super) fn is_kernel_tree(file: &OwnedFd) -> bool {
-    const PROC: i64 = 0x9fa0;
-    const SYSFS: i64 = 0x6265_6572;
-    const CGROUP: i64 = 0x0027_e0eb;
-    const CGROUP2: i64 = 0x6367_7270;
-    rustix::fs::fstatfs(file).is_ok_and(|stat| matches!(stat.f_type, PROC | SYSFS | CGROUP | CGROUP2))
 }
 
 #[cfg(test)]

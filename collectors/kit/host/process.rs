@@ -1,6 +1,7 @@
 //! What a process has: its network namespace, the files that it has open. Nothing of it is kept open.
 
-use super::{BUFFER_FIRST, End, Error, Host, NAMES_MAX, Root, fill_until, kept, parse};
+use super::fill::fill_until;
+use super::{BUFFER_FIRST, End, Error, Host, NAMES_MAX, Root, kept, parse};
 use rustix::io::Errno;
 use std::fmt::Display;
 use std::time::Duration;
