@@ -1,7 +1,7 @@
 //! Huge pages: the files `hugetlb.SIZE.…` of each size that the machine has; told where they are asked for.
 //!
-//! Reservations are counted where the kernel does that (since 5.7), pages in use elsewhere. Version 2 does not tell the
-//! most that ever were in use. The sizes are found once; then it takes nine calls for each of them in version 1, six in 2.
+//! Reservations are counted where the kernel does that (since 5.7), pages in use elsewhere. Version 2 does not tell the most
+//! that ever were in use. The sizes are found once; then it takes nine calls for each of them in version 1, six in 2.
 
 use super::metrics::{Metric, Page};
 use super::state::State;

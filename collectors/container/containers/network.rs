@@ -1,10 +1,10 @@
 //! The network of containers: `net/dev` of each network namespace, told once.
 //!
-//! What tells namespaces apart is the number of the file itself, which belongs to the namespace: that takes no right and
-//! no further call, and it shows at once when another process has come under the same number. A namespace that is the
-//! machine's own is told of as `/` only. That of a pod is its sandbox's; where no sandbox is known (or none is told of), the
-//! pod's. Of containers that share one without a pod, the first one's. The file is opened, read and closed: a kept one would
-//! keep the namespace of a dead pod alive. Four calls for each namespace and round; three more when its process is looked for.
+//! What tells namespaces apart is the number of the file itself, which belongs to the namespace: to ask for it takes no
+//! right, and it shows at once when another process has come under the same number. A namespace that is the machine's own
+//! is told of as `/` only. That of a pod is its sandbox's; where no sandbox is known (or none is told of), the pod's. Of
+//! containers that share one without a pod, the first one's. The file is opened, read and closed: a kept one would keep the
+//! namespace of a dead pod alive. Four calls for each namespace and round; three to seven more, once, to find its process.
 
 use super::metrics::{Metric, Page, Wanted};
 use super::sockets::{self, Sockets};

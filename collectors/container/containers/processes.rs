@@ -2,8 +2,8 @@
 //!
 //! Of a container those count that are in cgroups within it too: some runtimes put all of them there. cAdvisor leaves these
 //! out. A service's own cgroup is counted alone: what is within may be containers. Slices and pods have no processes.
-//! Three calls for the list (and one for each cgroup within), one for the open files of each process since Linux 6.2,
-//! four and one for each file before and for sockets, three for the limit.
+//! Three calls for the list (and one for each cgroup within), three to see whose it is, one for the open files of each
+//! process since Linux 6.2, four and one for each file before and for sockets, three for the limit.
 
 use super::metrics::{Metric, Page};
 use super::state::State;
