@@ -15,11 +15,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod devices;
+mod fill;
 mod kept;
 mod layers;
 mod links;
+mod process;
 mod processes;
 
+use fill::fill;
+pub(super) use fill::{fill_lines, fill_whole, is_kernel_tree};
 use kept::End;
 pub use kept::KeptFile;
 
@@ -43,6 +47,7 @@ pub struct Host {
     pub(super) path: String,
     empty: Vec<devices::Empty>,
     pub(super) folders: Vec<(String, super::cgroup::Folder)>,
+    counts_files: Option<bool>,
 }
 
 /// A file of a process that says by poll(2) whether it has changed: its table of mounts.
@@ -71,7 +76,8 @@ impl Host {
     /// A door to the machine.
     pub fn new(machine: Arc<Machine>) -> Self {
         let (sockets, path) = (Sockets::default(), String::new());
-        Self { machine, buffer: Vec::new(), sockets, room: None, path, empty: Vec::new(), folders: Vec::new() }
+        let (buffer, empty, folders) = (Vec::new(), Vec::new(), Vec::new());
+        Self { machine, buffer, sockets, room: None, path, empty, folders, counts_files: None }
     }
 
     /// The machine behind the door.
@@ -366,47 +372,6 @@ impl Host {
             errno => Error::from_errno(&self.path, errno),
         }
     }
-}
-
-/// Reads a file from its beginning to its end.
-fn fill(buffer: &mut Vec<u8>, file: &OwnedFd, end: End) -> Result<usize, Errno> {
-    let mut length = 0;
-    loop {
-        if buffer.len() - length < BUFFER_FIRST / 2 {
-            if length > FILE_MAX {
-                return Err(Errno::FBIG);
-            }
-            buffer.resize((buffer.len() * 2).max(BUFFER_FIRST), 0);
-        }
-        match rustix::io::pread(file, &mut buffer[length..], length as u64) {
-            Ok(0) => return Ok(length),
-            Ok(more) => {
-                length += more;
-                if end == End::Lines && more < kept::PAGE - kept::LINE_MAX {
-                    return Ok(length);
-                }
-            }
-            Err(Errno::INTR) => continue,
-            Err(errno) => return Err(errno),
-        }
-        if end == End::Short && length < buffer.len() {
-            return Ok(length);
-        }
-    }
-}
-
-/// Reads a file that the kernel gives as a whole.
-pub(super) fn fill_whole(buffer: &mut Vec<u8>, file: &OwnedFd) -> Result<usize, Errno> {
-    fill(buffer, file, End::Short)
-}
-
-/// Whether the file belongs to procfs, sysfs or a cgroup hierarchy.
-pub(super) fn is_kernel_tree(file: &OwnedFd) -> bool {
-    const PROC: i64 = 0x9fa0;
-    const SYSFS: i64 = 0x6265_6572;
-    const CGROUP: i64 = 0x0027_e0eb;
-    const CGROUP2: i64 = 0x6367_7270;
-    rustix::fs::fstatfs(file).is_ok_and(|stat| matches!(stat.f_type, PROC | SYSFS | CGROUP | CGROUP2))
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@
 //! on rtnetlink wait for the RTNL lock, which may be held for seconds while interfaces are made: a collector that asks is
 //! [`crate::Pace::Apart`]. All numbers are in the machine's byte order.
 
-use super::{Error, Host};
+use super::{Error, Host, Root};
 use rustix::io::Errno;
 use std::net::IpAddr;
+use std::time::Duration;
 
 mod script;
 mod socket;
@@ -165,6 +166,33 @@ impl Host {
             }
         }
         Err(failed(request.name, Errno::IO))
+    }
+
+    /// Asks in the network namespace of a process, which takes CAP_SYS_ADMIN and CAP_SYS_PTRACE, and until a moment of
+    /// [`Host::monotonic`]. The socket is closed then: it would keep the namespace alive.
+    ///
+    /// # Errors
+    /// What the kernel answered, or that it did not in time. A machine of files has no other namespaces.
+    pub fn netlink_of<T: Default>(
+        &mut self,
+        pid: u32,
+        request: &Request<'_>,
+        until: Duration,
+        mut each: impl FnMut(&mut T, &Message<'_>),
+    ) -> Result<T, Error> {
+        self.resolve(Root::Proc, format_args!("{pid}/ns/net"))?;
+        if self.machine.replay.is_some() {
+            return Err(Error::Absent { path: self.path.clone() });
+        }
+        let network = self.open()?;
+        let patience = until.saturating_sub(self.monotonic());
+        let mut said = T::default();
+        let ask = || {
+            let mut socket = Sockets::within(network, request.protocol, patience)?;
+            socket.exchange(&self.machine, request, &mut self.buffer, &mut |message| each(&mut said, message))
+        };
+        ask().map_err(|errno| failed(request.name, errno))?;
+        Ok(said)
     }
 
     fn exchange(&mut self, request: &Request<'_>, each: &mut dyn FnMut(&Message<'_>)) -> Result<Ending, Errno> {

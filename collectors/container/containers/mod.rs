@@ -6,12 +6,17 @@
 
 mod cpu;
 mod filesystem;
+mod hugetlb;
 mod io;
 mod labels;
 mod limits;
 mod memory;
 mod metrics;
+mod network;
+mod numa;
 mod pressure;
+mod processes;
+mod sockets;
 mod state;
 
 use crate::kit::cgroup::{Controller, Forest, Kind, Life, Node, Trees};
@@ -19,11 +24,13 @@ use crate::kit::{Error, Host, KeptFile, Opt, OptKind, Options, parse};
 use crate::model::{Batch, Family, Value, gauge};
 use crate::{Collector, Group, Pace, Spec};
 use filesystem::Filesystems;
+use hugetlb::Sizes;
 use io::Disks;
 use labels::Style;
 use limits::Limits;
 use memory::Kills;
 use metrics::{FAMILIES, Metric, Page, Wanted};
+use network::{Networks, Place};
 use regex_lite::Regex;
 use state::State;
 use std::time::Duration;
@@ -137,6 +144,8 @@ const FEW: Wanted = Wanted::these(&[Metric::CpuUsage, Metric::WorkingSet]);
 const DISKS: Wanted = Wanted::these(&[Metric::FsUsage, Metric::FsLimit]);
 /// What is told of pods. Kills of a container that is no more still count there.
 const POD: Wanted = Wanted::these(&[Metric::CpuUsage, Metric::WorkingSet, Metric::OomEvents]);
+/// How long a round may count open files and sockets.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// How often what changes seldom is read again.
 const SELDOM: Duration = Duration::from_secs(30);
 
@@ -157,6 +166,10 @@ struct Reader {
     disks: Disks,
     kills: Kills,
     filesystems: Filesystems,
+    sizes: Sizes,
+    networks: Networks,
+    /// Until when, by [`Host::monotonic`], this round may count what costs much.
+    until: Duration,
     meminfo: KeptFile,
     stat: KeptFile,
 }
@@ -169,10 +182,12 @@ fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>
 impl Collector for Containers {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         let reader = &mut self.reader;
+        reader.until = host.monotonic() + PATIENCE;
         reader.kills.look(host);
         reader.filesystems.begin(host, out);
         self.forest.round(host, &mut |host, trees, node| reader.put(host, trees, node, out))?;
         reader.filesystems.end(host, out);
+        reader.networks.put(host, &mut self.forest, out);
         Ok(())
     }
 }
@@ -190,13 +205,16 @@ impl Reader {
             root: level("root", FEW.and(NETWORK).and(DISKS)),
             slices: level("slices", FEW),
             services: level("services", FEW),
-            pods: level("pods", POD),
+            pods: level("pods", POD.and(NETWORK)),
             sandboxes: level("sandboxes", NETWORK),
             containers: level("containers", LEAN.and(NETWORK)),
             style: Style::new(options),
             disks: Disks::default(),
             kills: Kills::default(),
             filesystems: Filesystems::new(host, options),
+            sizes: Sizes::default(),
+            networks: Networks::new(),
+            until: Duration::ZERO,
             meminfo: KeptFile::shared("meminfo"),
             stat: KeptFile::shared("stat"),
         }
@@ -212,11 +230,13 @@ impl Reader {
             Kind::Container { .. } if node.own.named.as_ref().is_some_and(|named| named.is_sandbox) => self.sandboxes,
             Kind::Container { .. } => self.containers,
         };
+        node.own.place = None;
         if wanted.is_empty() {
             return Life::Alive;
         }
         self.recall(host, trees, node, wanted, out);
         let of = self.style.entity(node, out);
+        node.own.place = Some(Place { of, wanted });
         let mut page = Page { out, of, wanted };
         let put = if node.kind == Kind::Root { Self::put_root } else { Self::put_all };
         match put(self, host, trees, node, &mut page) {
@@ -251,6 +271,8 @@ impl Reader {
     }
 
     fn put_root(&mut self, host: &mut Host, _: &Trees, _: &mut Node<State>, page: &mut Page<'_>) -> Result<(), Error> {
+        let network = self.networks.put_root(host, page);
+        page.out.found(network);
         let used = used(host.read_kept(&mut self.stat)?);
         let total = page.out.part(page.of, &["cpu"], ["total"]);
         page.put_of(Metric::CpuUsage, total, used);
@@ -268,10 +290,12 @@ impl Reader {
     ) -> Result<(), Error> {
         survive(cpu::put(host, trees, node, page), page)?;
         survive(memory::put(host, trees, node, &self.kills, page), page)?;
-        for part in [pressure::put, threads] {
+        for part in [pressure::put, threads, numa::put] {
             survive(part(host, trees, node, page), page)?;
         }
         survive(io::put(host, trees, node, &mut self.disks, page), page)?;
+        survive(hugetlb::put(host, trees, node, &mut self.sizes, page), page)?;
+        survive(processes::put(host, trees, node, self.until, page), page)?;
         survive(self.filesystems.take(host, node, page), page)?;
         node.own.limits.put(page);
         let seconds = |time: Duration| i64::try_from(time.as_millis()).ok().map(|millis| Value::Scaled(millis, 3));

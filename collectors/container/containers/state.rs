@@ -1,7 +1,8 @@
 //! What is kept of a cgroup from round to round.
 
-use super::filesystem::Place;
+use super::filesystem;
 use super::limits::Limits;
+use super::network::{Place, Seat};
 use crate::kit::cgroup::{Handle, Named};
 use crate::model::Value;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ pub(super) struct State {
     /// What it may use.
     pub(super) limits: Limits,
     /// Where it writes.
-    pub(super) layer: Place,
+    pub(super) layer: filesystem::Place,
     /// What it has written to disks so far, in bytes, where the kernel knows on whose behalf it writes.
     pub(super) written: Option<u64>,
     /// When what changes seldom is read again.
@@ -27,6 +28,9 @@ pub(super) struct State {
     pub(super) ticks_at: Option<Value>,
     /// How many of its processes the kernel killed for want of memory.
     pub(super) kills: Option<u64>,
+    /// Where it is on the page of this round, if anything is told of it.
+    pub(super) place: Option<Place>,
+    pub(super) network: Seat,
     pub(super) cpu_stat: Handle,
     pub(super) cpuacct_stat: Handle,
     pub(super) memory: Handle,

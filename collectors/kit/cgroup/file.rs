@@ -1,6 +1,6 @@
 //! Reading the files of cgroups.
 
-use super::super::host::{fill_whole, is_kernel_tree};
+use super::super::host::{fill_lines, fill_whole, is_kernel_tree};
 use super::super::machine::Permit;
 use super::super::{Error, Host, Root};
 use super::Trees;
@@ -129,6 +129,20 @@ impl Host {
                 rustix::fs::openat(folder, below, flags, Mode::empty()).map_err(|errno| self.error(errno))
             }
             _ => self.open(),
+        }
+    }
+
+    /// Reads a list of a cgroup, such as `cgroup.procs`, which the kernel gives page by page; `None`: there is no such file.
+    pub(super) fn cgroup_list(&mut self, tree: &str, path: &str, file: &str) -> Result<Option<&[u8]>, Error> {
+        let opened = match self.cgroup_open(tree, path, file) {
+            Err(error) if error.is_absent() => return Ok(None),
+            opened => opened?,
+        };
+        match fill_lines(&mut self.buffer, &opened) {
+            Ok(length) => Ok(Some(&self.buffer[..length])),
+            // A cgroup of threads, whose processes are told of further up.
+            Err(Errno::OPNOTSUPP) => Ok(None),
+            Err(errno) => Err(self.error(errno)),
         }
     }
 

@@ -52,6 +52,11 @@ impl<T: Default> Node<T> {
         Ok(Self { path, kind, pulse: Handle::default(), own: T::default(), inode, links: 0, children: Vec::new() })
     }
 
+    /// What is in it.
+    pub fn children(&mut self) -> &mut [Node<T>] {
+        &mut self.children
+    }
+
     /// Whether others may be in it that are looked at.
     fn may_hold(&self) -> bool {
         !matches!(self.kind, Kind::Container { .. })
@@ -67,6 +72,11 @@ impl<T: Default> Forest<T> {
         let Some(trees) = Trees::find(host)? else { return Ok(None) };
         let root = Node::new(host, &trees, "/".to_owned(), Kind::Root)?;
         Ok(Some(Self { trees, root, nodes: 1 }))
+    }
+
+    /// Where the controllers are, and the root with all that is below: for what is told when all have been visited.
+    pub fn parts(&mut self) -> (&Trees, &mut Node<T>) {
+        (&self.trees, &mut self.root)
     }
 
     /// How many cgroups there are.

@@ -6,6 +6,7 @@
 mod file;
 mod forest;
 mod name;
+mod pids;
 mod trees;
 mod who;
 mod written;

@@ -54,9 +54,17 @@ pub(super) enum Ending {
 pub(in crate::kit) struct Sockets {
     open: Vec<(Door, OwnedFd, Option<Permit>)>,
     sequence: u32,
+    /// How long the kernel may take for an answer, if not as long as usual.
+    patience: Option<Duration>,
 }
 
 impl Sockets {
+    /// One socket in another network namespace, which lives on as long as the socket does.
+    pub(super) fn within(network: OwnedFd, protocol: Protocol, patience: Duration) -> Result<Self, Errno> {
+        let door = Door::Netlink(protocol);
+        Ok(Self { open: vec![(door, create_in(network, door)?, None)], sequence: 0, patience: Some(patience) })
+    }
+
     pub(in crate::kit) fn open(&mut self, machine: &Arc<Machine>, door: Door) -> Result<BorrowedFd<'_>, Errno> {
         let at = match self.open.iter().position(|(known, ..)| *known == door) {
             Some(at) => at,
@@ -86,10 +94,11 @@ impl Sockets {
     ) -> Result<Ending, Errno> {
         self.sequence = self.sequence.wrapping_add(1).max(1);
         let sequence = self.sequence;
+        let patience = self.patience.unwrap_or(PATIENCE_IN_ALL);
         let socket = self.open(machine, Door::Netlink(request.protocol))?;
         write(buffer, request, sequence);
         rustix::io::retry_on_intr(|| rustix::net::send(socket, buffer, SendFlags::empty()))?;
-        let until = Instant::now() + PATIENCE_IN_ALL;
+        let until = Instant::now() + patience;
         let mut ending = Ending::Whole;
         loop {
             if buffer.len() < PART {
