@@ -1,6 +1,7 @@
 //! The machine that is looked at: where its trees are mounted, what time it is there, how its calls are made.
 
 use super::calls::Replay;
+use super::cgroup::Names;
 use super::{Child, Clock, lock};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -82,6 +83,8 @@ pub struct Machine {
     pub replay: Option<Replay>,
     /// Makes the calls that may never return.
     pub child: Child,
+    /// Who is who among its containers.
+    pub names: Names,
     net: String,
     handles: AtomicUsize,
     pub(super) readings: Mutex<Vec<Reading>>,
@@ -111,7 +114,8 @@ impl Machine {
     pub fn new(roots: Roots, clock: Clock, replay: Option<Replay>, child: Child) -> Arc<Self> {
         let (net, handles) = (roots.net(), AtomicUsize::new(0));
         let (readings, buffers) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { roots, clock, replay, child, net, handles, readings, buffers })
+        let names = Names::new(clock.clone());
+        Arc::new(Self { roots, clock, replay, child, names, net, handles, readings, buffers })
     }
 
     /// A buffer to read into: the one that was used last, if there is one.

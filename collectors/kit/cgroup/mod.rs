@@ -13,4 +13,4 @@ pub use file::Handle;
 pub use forest::{Forest, Life, Node};
 pub use name::{Kind, Qos, Runtime};
 pub use trees::{Controller, Trees};
-pub use who::Named;
+pub use who::{Named, Names};
