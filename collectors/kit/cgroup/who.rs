@@ -393,3 +393,6 @@ impl fmt::Debug for Names {
         f.debug_struct("Names").field("entries", &lock(&self.book).entries.len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -144,3 +144,6 @@ pub(super) fn storage(from: &mut dyn Read) -> Result<Vec<Stored>, Broken> {
     })?;
     Ok(rows)
 }
+
+#[cfg(test)]
+mod tests;
