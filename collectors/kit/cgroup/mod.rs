@@ -13,4 +13,5 @@ pub use file::Handle;
 pub use forest::{Forest, Life, Node};
 pub use name::{Kind, Qos, Runtime};
 pub use trees::{Controller, Trees};
+pub(super) use who::read_anyhow;
 pub use who::{Named, Names};

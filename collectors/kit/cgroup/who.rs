@@ -9,6 +9,7 @@ use parse::Stored;
 use regex_lite::Regex;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -386,6 +387,19 @@ impl Book {
         self.entries.shrink_to(2 * self.entries.len());
         self.pods.shrink_to(2 * self.pods.len());
     }
+}
+
+/// Reads anything as each of the files.
+pub(in crate::kit) fn read_anyhow(mut bytes: &[u8]) {
+    let keep = Keep(Regex::new("").ok().map(Arc::new));
+    for parse in [parse::bundle, parse::docker] {
+        if let Ok(named) = parse(&mut bytes.take(u64::MAX), &keep) {
+            let mut bounded = named.clone();
+            bounded.bound();
+            assert!(bounded == named && named.labels.len() <= LABELS_MAX, "what is read is bounded");
+        }
+    }
+    let _ = parse::storage(&mut bytes);
 }
 
 impl fmt::Debug for Names {
