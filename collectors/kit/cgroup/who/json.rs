@@ -1,165 +1,228 @@
 //! JSON that somebody else wrote, taken as it comes: what nobody asks for is passed over and never kept.
 
+use json_event_parser::{JsonEvent, ReaderJsonParser};
 use std::io::{self, Read};
-use struson::reader::{JsonReader, JsonStreamReader, ReaderSettings, ValueType};
 
 /// How many bytes of a text are taken.
 pub(super) const TEXT_MAX: usize = 512;
 /// How many bytes of a name are looked at.
 const NAME_MAX: usize = 256;
 /// How deep values nest at most.
-const DEPTH_MAX: u32 = 32;
+const DEPTH_MAX: usize = 64;
+/// How long a text may be that is passed over, in bytes.
+const TOKEN_MAX: usize = 4 << 20;
 
 /// It is no JSON, or nests too deep.
 #[derive(Debug)]
 pub(super) struct Broken;
 
+/// What is done with a member of an object: its value is taken.
+pub(super) type Member<'a> = &'a mut dyn FnMut(&mut Json<'_>, &str) -> Result<(), Broken>;
+
 /// What comes next of a document.
-pub(super) struct Json<'a>(JsonStreamReader<Lossy<'a>>);
+pub(super) struct Json<'a>(ReaderJsonParser<Lossy<'a>>);
 
 impl<'a> Json<'a> {
     /// The document that is read from there.
     pub(super) fn new(from: &'a mut dyn Read) -> Self {
-        let settings = ReaderSettings { track_path: false, max_nesting_depth: Some(DEPTH_MAX), ..Default::default() };
-        Self(JsonStreamReader::new_custom(Lossy { from, text: Vec::new(), at: 0, rest: Vec::new() }, settings))
+        let lossy = Lossy { from, rest: [0; 4], resting: 0 };
+        Self(ReaderJsonParser::new(lossy).with_max_buffer_size(TOKEN_MAX))
     }
 
     /// Gives each member of the object that comes next, by name, to `of`, which takes its value; anything else than an
     /// object is passed over.
-    pub(super) fn object(&mut self, of: &mut dyn FnMut(&mut Self, &str) -> Result<(), Broken>) -> Result<(), Broken> {
-        if self.peek()? != ValueType::Object {
-            return self.skip();
+    pub(super) fn object(&mut self, of: Member<'_>) -> Result<(), Broken> {
+        match self.next()? {
+            JsonEvent::StartObject => self.members(of),
+            event => {
+                let opens = opens(&event)?;
+                self.pass_over(opens)
+            }
         }
-        self.0.begin_object().map_err(|_| Broken)?;
-        while self.has_next()? {
-            let name = self.0.next_name().map_err(|_| Broken)?;
-            let name = name[..name.floor_char_boundary(NAME_MAX)].to_owned();
-            of(self, &name)?;
-        }
-        self.0.end_object().map_err(|_| Broken)
     }
 
-    /// Lets `of` take each value of the array that comes next; anything else than an array is passed over.
-    pub(super) fn array(&mut self, of: &mut dyn FnMut(&mut Self) -> Result<(), Broken>) -> Result<(), Broken> {
-        if self.peek()? != ValueType::Array {
-            return self.skip();
+    /// Makes a row of each object in the array that comes next. Anything else is passed over.
+    pub(super) fn rows<T: Default>(
+        &mut self,
+        of: &mut dyn FnMut(&mut Json<'_>, &str, &mut T) -> Result<(), Broken>,
+        done: &mut dyn FnMut(T),
+    ) -> Result<(), Broken> {
+        let event = self.next()?;
+        if event != JsonEvent::StartArray {
+            let opens = opens(&event)?;
+            return self.pass_over(opens);
         }
-        self.0.begin_array().map_err(|_| Broken)?;
-        while self.has_next()? {
-            of(self)?;
+        loop {
+            match self.next()? {
+                JsonEvent::EndArray => return Ok(()),
+                JsonEvent::StartObject => {
+                    let mut row = T::default();
+                    self.members(&mut |json, name| of(json, name, &mut row))?;
+                    done(row);
+                }
+                event => {
+                    let opens = opens(&event)?;
+                    self.pass_over(opens)?;
+                }
+            }
         }
-        self.0.end_array().map_err(|_| Broken)
+    }
+
+    /// The first text in the array that comes next.
+    pub(super) fn first(&mut self) -> Result<Option<String>, Broken> {
+        let event = self.next()?;
+        if event != JsonEvent::StartArray {
+            let opens = opens(&event)?;
+            return self.pass_over(opens).map(|()| None);
+        }
+        let mut first = None;
+        loop {
+            match self.next()? {
+                JsonEvent::EndArray => return Ok(first),
+                JsonEvent::String(text) => first = first.or_else(|| Some(cut(&text, TEXT_MAX))),
+                event => {
+                    let opens = opens(&event)?;
+                    self.pass_over(opens)?;
+                }
+            }
+        }
     }
 
     /// Like [`Json::object`], of an object that is written into a text, as texts of JSON may hold JSON.
-    pub(super) fn inside(
-        &mut self,
-        of: &mut dyn FnMut(&mut Json<'_>, &str) -> Result<(), Broken>,
-    ) -> Result<(), Broken> {
-        if self.peek()? != ValueType::String {
-            return self.skip();
+    pub(super) fn inside(&mut self, of: Member<'_>) -> Result<(), Broken> {
+        match self.next()? {
+            JsonEvent::String(text) => {
+                // That the text is none does not break what it is in.
+                let _ = Json::new(&mut text.as_bytes()).object(of);
+                Ok(())
+            }
+            event => {
+                let opens = opens(&event)?;
+                self.pass_over(opens)
+            }
         }
-        let mut text = self.0.next_string_reader().map_err(|_| Broken)?;
-        // That the text is none does not break what it is in.
-        let _ = Json::new(&mut text).object(of);
-        pass_over(&mut text)
     }
 
     /// The first bytes of the text that comes next, up to the end of a character; anything else is passed over.
     pub(super) fn text(&mut self) -> Result<Option<String>, Broken> {
-        if self.peek()? != ValueType::String {
-            return self.skip().map(|()| None);
+        match self.next()? {
+            JsonEvent::String(text) => Ok(Some(cut(&text, TEXT_MAX))),
+            event => {
+                let opens = opens(&event)?;
+                self.pass_over(opens).map(|()| None)
+            }
         }
-        let mut text = self.0.next_string_reader().map_err(|_| Broken)?;
-        // A character that begins within the limit is at most three bytes longer.
-        let mut bytes = Vec::new();
-        (&mut text).take(TEXT_MAX as u64 + 3).read_to_end(&mut bytes).map_err(|_| Broken)?;
-        pass_over(&mut text)?;
-        let mut text = String::from_utf8_lossy(&bytes).into_owned();
-        text.truncate(text.floor_char_boundary(TEXT_MAX));
-        Ok(Some(text))
     }
 
     /// The whole number that comes next; anything else is passed over.
     pub(super) fn number(&mut self) -> Result<Option<u32>, Broken> {
-        if self.peek()? != ValueType::Number {
-            return self.skip().map(|()| None);
+        match self.next()? {
+            JsonEvent::Number(digits) => Ok(digits.parse().ok()),
+            event => {
+                let opens = opens(&event)?;
+                self.pass_over(opens).map(|()| None)
+            }
         }
-        self.0.next_number_as_str().map(|digits| digits.parse().ok()).map_err(|_| Broken)
     }
 
     /// Passes over what comes next.
     pub(super) fn skip(&mut self) -> Result<(), Broken> {
-        self.0.skip_value().map_err(|_| Broken)
+        let opens = opens(&self.next()?)?;
+        self.pass_over(opens)
     }
 
-    fn peek(&mut self) -> Result<ValueType, Broken> {
-        self.0.peek().map_err(|_| Broken)
-    }
-
-    fn has_next(&mut self) -> Result<bool, Broken> {
-        self.0.has_next().map_err(|_| Broken)
-    }
-}
-
-fn pass_over(text: &mut impl Read) -> Result<(), Broken> {
-    io::copy(text, &mut io::sink()).map(|_| ()).map_err(|_| Broken)
-}
-
-/// Reads on with a sign in place of what is not UTF-8.
-struct Lossy<'a> {
-    from: &'a mut dyn Read,
-    /// What is ready, and how much of it was taken.
-    text: Vec<u8>,
-    at: usize,
-    /// The beginning of a character whose end is still to be read.
-    rest: Vec<u8>,
-}
-
-impl Lossy<'_> {
-    /// Makes more of it ready; nothing more: that was the end.
-    fn fill(&mut self) -> io::Result<()> {
-        (self.at, self.text) = (0, std::mem::take(&mut self.text));
-        self.text.clear();
-        let mut room = [0; 1024];
-        while self.text.is_empty() {
-            let read = match self.from.read(&mut room) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                read => read?,
+    fn members(&mut self, of: Member<'_>) -> Result<(), Broken> {
+        loop {
+            let name = match self.next()? {
+                JsonEvent::EndObject => return Ok(()),
+                JsonEvent::ObjectKey(name) => cut(&name, NAME_MAX),
+                _ => return Err(Broken),
             };
-            self.rest.extend_from_slice(&room[..read]);
-            let mut known = 0;
-            for chunk in self.rest.utf8_chunks() {
-                let (valid, broken) = (chunk.valid(), chunk.invalid());
-                self.text.extend_from_slice(valid.as_bytes());
-                known += valid.len();
-                let may_go_on = known + broken.len() == self.rest.len() && broken.len() < 4 && read > 0;
-                if !broken.is_empty()
-                    && !(may_go_on && std::str::from_utf8(broken).is_err_and(|e| e.error_len().is_none()))
-                {
-                    self.text.extend_from_slice("\u{fffd}".as_bytes());
-                    known += broken.len();
-                }
-            }
-            self.rest.drain(..known);
-            if read == 0 {
-                break;
+            of(self, &name)?;
+        }
+    }
+
+    /// Passes over the rest of as many values as were begun.
+    fn pass_over(&mut self, mut depth: usize) -> Result<(), Broken> {
+        while depth > 0 {
+            match self.next()? {
+                JsonEvent::StartObject | JsonEvent::StartArray if depth == DEPTH_MAX => return Err(Broken),
+                JsonEvent::StartObject | JsonEvent::StartArray => depth += 1,
+                JsonEvent::EndObject | JsonEvent::EndArray => depth -= 1,
+                JsonEvent::Eof => return Err(Broken),
+                _ => {}
             }
         }
         Ok(())
     }
+
+    fn next(&mut self) -> Result<JsonEvent<'_>, Broken> {
+        self.0.parse_next().map_err(|_| Broken)
+    }
+}
+
+/// How many values an event begins without ending them; none can begin where others end.
+fn opens(event: &JsonEvent<'_>) -> Result<usize, Broken> {
+    match event {
+        JsonEvent::StartObject | JsonEvent::StartArray => Ok(1),
+        JsonEvent::EndObject | JsonEvent::EndArray | JsonEvent::ObjectKey(_) | JsonEvent::Eof => Err(Broken),
+        JsonEvent::String(_) | JsonEvent::Number(_) | JsonEvent::Boolean(_) | JsonEvent::Null => Ok(0),
+    }
+}
+
+/// Its first bytes, up to the end of a character.
+fn cut(text: &str, most: usize) -> String {
+    text[..text.floor_char_boundary(most)].to_owned()
+}
+
+/// Reads on with question marks in place of what is not UTF-8.
+struct Lossy<'a> {
+    from: &'a mut dyn Read,
+    /// The beginning of a character whose end is still to be read.
+    rest: [u8; 4],
+    resting: usize,
 }
 
 impl Read for Lossy<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.text.len() {
-            self.fill()?;
+        loop {
+            let kept = std::mem::take(&mut self.resting);
+            let room = into.get_mut(kept..).filter(|room| !room.is_empty()).ok_or(io::ErrorKind::FileTooLarge)?;
+            let read = match self.from.read(room) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    self.resting = kept;
+                    continue;
+                }
+                read => read?,
+            };
+            into[..kept].copy_from_slice(&self.rest[..kept]);
+            let ready = self.mend(&mut into[..kept + read], read == 0);
+            if ready > 0 || read == 0 {
+                return Ok(ready);
+            }
         }
-        let ready = &self.text[self.at..];
-        let taken = ready.len().min(into.len());
-        into[..taken].copy_from_slice(&ready[..taken]);
-        self.at += taken;
-        Ok(taken)
+    }
+}
+
+impl Lossy<'_> {
+    /// Replaces what is not UTF-8; how much is ready. A character that may go on is kept aside, unless nothing comes any more.
+    fn mend(&mut self, bytes: &mut [u8], is_end: bool) -> usize {
+        let mut at = 0;
+        while let Err(error) = std::str::from_utf8(&bytes[at..]) {
+            at += error.valid_up_to();
+            let length = match error.error_len() {
+                Some(length) => length,
+                None if is_end => bytes.len() - at,
+                None => {
+                    self.resting = bytes.len() - at;
+                    self.rest[..self.resting].copy_from_slice(&bytes[at..]);
+                    return at;
+                }
+            };
+            bytes[at..at + length].fill(b'?');
+            at += length;
+        }
+        bytes.len()
     }
 }
 
@@ -200,12 +263,7 @@ mod tests {
 
     #[test]
     fn what_is_not_utf_8_is_replaced() {
-        assert_eq!(texts(b"{\"a\":\"\xff\xc3\xa9\xc3\",\"b\":\"\xe2\x82\"}"), ["a=\u{fffd}é\u{fffd}", "b=\u{fffd}"]);
-        // A character that two reads share.
-        for shift in 0..8 {
-            let json = format!("{}{{\"a\":\"{}\"}}", " ".repeat(1024 - 8 + shift), "€𝄞");
-            assert_eq!(texts(json.as_bytes()), ["a=€𝄞"]);
-        }
+        assert_eq!(texts(b"{\"a\":\"\xff\xc3\xa9\xc3\",\"b\":\"\xe2\x82\"}"), ["a=?é?", "b=??"]);
     }
 
     #[test]
@@ -230,7 +288,7 @@ mod tests {
         }
 
         #[test]
-        fn it_reads_on_as_the_standard_library_does(bytes: Vec<u8>, size in 1usize..9) {
+        fn what_is_utf_8_stays_as_it_is(text: String, more: Vec<u8>, size in 1usize..9) {
             struct Slow<'a>(&'a [u8], usize);
             impl Read for Slow<'_> {
                 fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
@@ -238,10 +296,15 @@ mod tests {
                     self.0.read(&mut into[..room])
                 }
             }
-            let mut text = String::new();
-            let from = &mut Slow(&bytes, size);
-            Lossy { from, text: Vec::new(), at: 0, rest: Vec::new() }.read_to_string(&mut text).unwrap();
-            prop_assert_eq!(text, String::from_utf8_lossy(&bytes));
+            let bytes = [text.as_bytes(), &more].concat();
+            let (mut found, mut room) = (Vec::new(), [0; 16]);
+            let mut lossy = Lossy { from: &mut Slow(&bytes, size), rest: [0; 4], resting: 0 };
+            while let Ok(read @ 1..) = lossy.read(&mut room) {
+                found.extend_from_slice(&room[..read]);
+            }
+            let is_same = found.iter().zip(&bytes).all(|(found, byte)| found == byte || *found == b'?');
+            prop_assert!(found.len() == bytes.len() && found.starts_with(text.as_bytes()) && is_same);
+            prop_assert!(std::str::from_utf8(&found).is_ok());
         }
     }
 }

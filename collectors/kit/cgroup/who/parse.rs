@@ -114,33 +114,25 @@ pub(super) struct Stored {
 pub(super) fn storage(from: &mut dyn Read) -> Result<Vec<Stored>, Broken> {
     const ROWS_MAX: usize = 10_000;
     let mut rows = Vec::new();
-    Json::new(from).array(&mut |json| {
-        let mut row = Stored::default();
-        json.object(&mut |json, name| match name {
-            "id" => {
-                row.id = json.text()?.unwrap_or_default();
-                Ok(())
-            }
-            "names" => json.array(&mut |json| {
-                let name = json.text()?.unwrap_or_default();
-                if row.name.is_empty() {
-                    row.name = name;
-                }
-                Ok(())
-            }),
+    let mut member = |json: &mut Json<'_>, name: &str, row: &mut Stored| {
+        match name {
+            "id" => row.id = json.text()?.unwrap_or_default(),
+            "names" => row.name = json.first()?.unwrap_or_default(),
             "metadata" => json.inside(&mut |json, name| {
                 if name != "image-name" {
                     return json.skip();
                 }
                 row.image = json.text()?.unwrap_or_default();
                 Ok(())
-            }),
-            _ => json.skip(),
-        })?;
+            })?,
+            _ => json.skip()?,
+        }
+        Ok(())
+    };
+    Json::new(from).rows(&mut member, &mut |row: Stored| {
         if rows.len() < ROWS_MAX && !row.id.is_empty() {
             rows.push(row);
         }
-        Ok(())
     })?;
     Ok(rows)
 }
