@@ -4,33 +4,21 @@
 //! who can ask the runtime itself; nobody who asks here ever waits for a daemon.
 
 use super::Runtime;
-use crate::kit::{Clock, Error, Host, Root, Stamp, itself, lock};
-use parse::Stored;
+use crate::kit::{Clock, Error, Host, Root, itself, lock};
 use regex_lite::Regex;
-use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+mod book;
 mod files;
 mod json;
 mod parse;
 mod pods;
 
-use pods::Pod;
+use book::{Book, ENTRIES_MAX, Entry, FORGET, RETRIES};
 
-/// How many containers are remembered.
-const ENTRIES_MAX: usize = 10_000;
-/// How long one is remembered that nobody asks for.
-const FORGET: Duration = Duration::from_secs(120);
-/// How often it is looked for what can be forgotten.
-const SWEEP: Duration = Duration::from_secs(30);
-/// After which time the files are looked at again while they do not tell all; later, each time after the last of these.
-const RETRIES: [Duration; 4] =
-    [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(60)];
-/// How often it is looked whether a container was renamed.
-const RENAMED: Duration = Duration::from_secs(600);
 /// How many labels of a container are kept.
 const LABELS_MAX: usize = 32;
 
@@ -85,30 +73,6 @@ pub struct Names {
     clock: Clock,
     book: Mutex<Book>,
     ears: Mutex<Vec<Ear>>,
-}
-
-#[derive(Default)]
-struct Book {
-    entries: HashMap<Box<str>, Entry>,
-    pods: HashMap<Box<str>, Pod>,
-    storage: HashMap<String, (Stamp, Vec<Stored>)>,
-    keep: Keep,
-    /// Why files could not be read.
-    trouble: Option<Error>,
-    swept: Duration,
-}
-
-/// A container that somebody asks for.
-struct Entry {
-    runtime: Runtime,
-    named: Option<Arc<Named>>,
-    /// Whether the process is known to be the container's.
-    is_proven: bool,
-    /// When it was asked for last, and when the files are looked at next.
-    asked: Duration,
-    due: Duration,
-    read: Duration,
-    tries: usize,
 }
 
 /// What the directory says at once.
@@ -325,39 +289,6 @@ impl Names {
     }
 }
 
-impl Entry {
-    fn new(runtime: Runtime, now: Duration) -> Self {
-        Self { runtime, named: None, is_proven: true, asked: now, due: now, read: Duration::ZERO, tries: 0 }
-    }
-
-    fn is_wanted(&self, now: Duration) -> bool {
-        self.named.is_none() && now.saturating_sub(self.asked) < FORGET
-    }
-
-    /// The files are looked at now, by one who asks, and by no other.
-    fn put_off(&mut self, now: Duration) {
-        let wait = RETRIES[self.tries.min(RETRIES.len() - 1)];
-        (self.read, self.due, self.tries) = (now, now + wait, self.tries + 1);
-    }
-
-    fn set(&mut self, named: Named, pods: &mut HashMap<Box<str>, Pod>, now: Duration) {
-        pods::learn(pods, &named, now);
-        if self.named.as_deref() != Some(&named) {
-            self.named = Some(Arc::new(named));
-        }
-        self.settle(now);
-    }
-
-    /// Looks at the files again when they may say more, or something else.
-    fn settle(&mut self, now: Duration) {
-        let is_whole = self.named.as_ref().is_some_and(|named| named.pid.is_some());
-        if is_whole || self.tries >= RETRIES.len() {
-            let is_renamed = matches!(self.runtime, Runtime::Docker | Runtime::Podman | Runtime::Unknown);
-            self.due = if is_renamed || !is_whole { now + RENAMED } else { Duration::MAX };
-        }
-    }
-}
-
 impl Named {
     /// Cuts texts that are too long.
     fn bound(&mut self) {
@@ -366,26 +297,6 @@ impl Named {
         for text in [name, image, namespace, pod, pod_uid, container].into_iter().chain(values) {
             text.truncate(text.floor_char_boundary(json::TEXT_MAX));
         }
-    }
-}
-
-impl Book {
-    /// Forgets whom nobody asks for.
-    fn sweep(&mut self, now: Duration) {
-        if now.saturating_sub(self.swept) < SWEEP {
-            return;
-        }
-        self.swept = now;
-        self.entries.retain(|_, entry| now.saturating_sub(entry.asked) < FORGET);
-        let named = self.entries.values().filter_map(|entry| entry.named.as_deref());
-        let alive: HashSet<&str> = named.map(|named| named.pod_uid.as_str()).collect();
-        self.pods.retain(|uid, pod| alive.contains(&**uid) || pod.is_asked_for(now));
-        let is_stored = |entry: &Entry| matches!(entry.runtime, Runtime::Podman | Runtime::Unknown);
-        if !self.entries.values().any(is_stored) {
-            self.storage = HashMap::new();
-        }
-        self.entries.shrink_to(2 * self.entries.len());
-        self.pods.shrink_to(2 * self.pods.len());
     }
 }
 

@@ -4,10 +4,10 @@ use super::json::Broken;
 use super::parse::{self, Stored};
 use super::{Keep, Named, Runtime};
 use crate::kit::{Error, Host, Root, lock};
+use rustix::fd::OwnedFd;
 use rustix::fs::FileType;
 use std::fmt::Display;
-use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::Arc;
 
 /// How large a file may be. It is read as a stream: what is long in it, such as an environment, costs time and no memory.
@@ -155,8 +155,17 @@ impl Host {
         if !FileType::from_raw_mode(stat.st_mode).is_file() {
             return Err(Error::Other { path: self.path.clone(), why: "not a regular file".to_owned() });
         }
-        let parsed = parse(&mut File::from(file).take(FILE_MAX));
+        let parsed = parse(&mut Stream(file).take(FILE_MAX));
         parsed.map_err(|Broken| Error::malformed(&self.path, 0, "JSON of at most 4 MiB"))
+    }
+}
+
+/// A file that is read from its beginning on.
+struct Stream(OwnedFd);
+
+impl Read for Stream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::read(&self.0, into)?)
     }
 }
 
