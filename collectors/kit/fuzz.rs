@@ -16,6 +16,7 @@ pub static TARGETS: &[Target] = &[
     ("exposition", exposition),
     ("frame", frame),
     ("glob", glob),
+    ("names", names),
     ("netlink", netlink),
     ("options", options),
     ("parse", parse),
@@ -74,6 +75,11 @@ pub fn glob(bytes: &[u8]) {
     if let Some(regex) = glob::regex(pattern) {
         regex.is_match(&String::from_utf8_lossy(name));
     }
+}
+
+/// What a runtime left on disk about a container.
+pub fn names(bytes: &[u8]) {
+    super::cgroup::read_anyhow(bytes);
 }
 
 /// A datagram of the kernel.

@@ -1,7 +1,7 @@
 //! The machine that is looked at: where its trees are mounted, what time it is there, how its calls are made.
 
 use super::calls::Replay;
-use super::cgroup::Written;
+use super::cgroup::{Names, Written};
 use super::{Child, Clock, lock};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -87,6 +87,8 @@ pub struct Machine {
     pub(super) walker: Child,
     /// What runtimes know of their containers' writable layers, by container.
     pub written: Written,
+    /// Who is who among its containers.
+    pub names: Names,
     net: String,
     handles: AtomicUsize,
     pub(super) readings: Mutex<Vec<Reading>>,
@@ -116,8 +118,8 @@ impl Machine {
     pub fn new(roots: Roots, clock: Clock, replay: Option<Replay>, child: Child) -> Arc<Self> {
         let (net, handles) = (roots.net(), AtomicUsize::new(0));
         let (readings, buffers) = (Mutex::default(), Mutex::default());
-        let (walker, written) = (child.another(), Written::default());
-        Arc::new(Self { roots, clock, replay, child, walker, written, net, handles, readings, buffers })
+        let (walker, written, names) = (child.another(), Written::default(), Names::new(clock.clone()));
+        Arc::new(Self { roots, clock, replay, child, walker, names, written, net, handles, readings, buffers })
     }
 
     /// A buffer to read into: the one that was used last, if there is one.

@@ -105,7 +105,10 @@ impl Opened {
             let is_static = self.spec.families.iter().any(|family| std::ptr::eq(*family, &raw const *column.family));
             for sample in &column.samples {
                 let labels = batch.labels().all(sample.of);
-                let declared = |(name, _): &(&str, &str)| column.family.labels.contains(name);
+                // Those of containers are named by strangers.
+                let declared = |(name, _): &(&str, &str)| {
+                    column.family.labels.contains(name) || name.starts_with("container_label_")
+                };
                 assert!(!is_static || labels.iter().all(declared), "{}: undeclared label", column.family.name);
                 assert!(is_static || !self.spec.run_time.is_empty(), "{}: undeclared family", column.family.name);
                 let block: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();

@@ -126,6 +126,19 @@ impl Batch {
         self.intern(Entity::MACHINE, names.iter().map(|name| LabelName::Known(name)).zip(values), birth)
     }
 
+    /// Like [`Batch::since`], with labels besides whose names are known only at run time; the caller has checked that no
+    /// name comes twice.
+    pub fn since_with<'a, const N: usize>(
+        &mut self,
+        names: &'static [&'static str; N],
+        values: [&'a str; N],
+        more: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+        birth: Option<Duration>,
+    ) -> Entity {
+        let more = more.map(|(name, value)| (LabelName::Text(name), value));
+        self.intern(Entity::MACHINE, names.iter().map(|name| LabelName::Known(name)).zip(values).chain(more), birth)
+    }
+
     /// The entity with labels whose names are known only at run time; the caller has checked that no name comes twice.
     pub fn named<'a>(&mut self, labels: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Entity {
         self.intern(Entity::MACHINE, labels.map(|(name, value)| (LabelName::Text(name), value)), None)

@@ -4,6 +4,7 @@
 mod bus;
 mod check;
 mod clients;
+mod containers;
 mod daemon;
 mod faults;
 mod flags;

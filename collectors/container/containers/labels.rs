@@ -1,14 +1,18 @@
 //! Who a cgroup is, as labels: the kubelet's, or those that older dashboards ask for.
 
 use super::state::State;
-use crate::kit::Options;
 use crate::kit::cgroup::{Kind, Named, Node};
+use crate::kit::{Host, Options};
 use crate::model::{Batch, Entity};
+use regex_lite::Regex;
+use std::collections::BTreeMap;
 
 const NAMES: &[&str; 9] =
     &["id", "name", "image", "namespace", "pod", "container", "pod_name", "container_name", "systemd_service_name"];
 /// How long a label may be, in bytes. Names of pods end at 253, images are a little longer.
 const VALUE_MAX: usize = 512;
+/// How much of a chosen label's name is told.
+const NAME_MAX: usize = 128;
 
 /// How cgroups are labelled.
 #[derive(Debug, Default)]
@@ -19,6 +23,8 @@ pub(super) struct Style {
     dockershim: bool,
     without_id: bool,
     without_name: bool,
+    /// Which labels of containers are told.
+    chosen: Option<Regex>,
 }
 
 impl Style {
@@ -31,7 +37,28 @@ impl Style {
             dockershim: options.text("name-style") == Some("dockershim"),
             without_id: leaves_out("id"),
             without_name: leaves_out("name"),
+            chosen: options.text("labels").filter(|text| !text.is_empty()).and_then(|text| Regex::new(text).ok()),
         }
+    }
+
+    /// Lets the directory of names keep the labels that are chosen.
+    pub(super) fn announce(&self, host: &Host) {
+        host.machine().names.keep(self.chosen.clone());
+    }
+
+    /// Those labels of a container that are chosen, under the names that they have here: `container_label_app_kubernetes_io_name`
+    /// for `app.kubernetes.io/name`. Of those that get the same name, the first in order of their own names stays.
+    pub(super) fn chosen(&self, named: &Named) -> Vec<(String, String)> {
+        let Some(chosen) = &self.chosen else { return Vec::new() };
+        let mut labels: Vec<_> = named.labels.iter().filter(|(name, _)| chosen.is_match(name)).collect();
+        labels.sort_unstable();
+        let mut found = BTreeMap::new();
+        for (name, value) in labels {
+            let clean = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
+            let clean: String = "container_label_".chars().chain(clean.take(NAME_MAX)).collect();
+            found.entry(clean).or_insert_with(|| cut(value).to_owned());
+        }
+        found.into_iter().collect()
     }
 
     /// The cgroup with its labels.
@@ -61,7 +88,8 @@ impl Style {
             legacy(&named.container),
             legacy(service(&node.path)),
         ];
-        out.since(NAMES, values.map(cut), node.own.started)
+        let more = node.own.labels.iter().map(|(name, value)| (&**name, &**value));
+        out.since_with(NAMES, values.map(cut), more, node.own.started)
     }
 }
 

@@ -19,7 +19,7 @@ mod processes;
 mod sockets;
 mod state;
 
-use crate::kit::cgroup::{Controller, Forest, Kind, Life, Node, Trees};
+use crate::kit::cgroup::{Controller, Forest, Kind, Life, Named, Node, Trees};
 use crate::kit::{Error, Host, KeptFile, Opt, OptKind, Options, parse};
 use crate::model::{Batch, Family, Value, gauge};
 use crate::{Collector, Group, Pace, Spec};
@@ -33,6 +33,7 @@ use metrics::{FAMILIES, Metric, Page, Wanted};
 use network::{Networks, Place};
 use regex_lite::Regex;
 use state::State;
+use std::sync::Arc;
 use std::time::Duration;
 
 static SCRAPE_ERROR: Family =
@@ -78,6 +79,12 @@ const OPTIONS: &[Opt] = &[
         kind: OptKind::Words(&["kubelet", "dockershim"]),
         default: "kubelet",
         help: "What the label name of a container of Kubernetes is: the runtime's, or k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT.",
+    },
+    Opt {
+        name: "labels",
+        kind: OptKind::Regex,
+        default: "",
+        help: "The labels of containers that are told as container_label_NAME; .* for all, at most 32 of each container.",
     },
     Opt {
         name: "omit",
@@ -176,7 +183,9 @@ struct Reader {
 
 fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
     let Some(forest) = Forest::open(host)? else { return Ok(None) };
-    Ok(Some(Box::new(Containers { forest, reader: Reader::new(host, options) })))
+    let reader = Reader::new(host, options);
+    reader.style.announce(host);
+    Ok(Some(Box::new(Containers { forest, reader })))
 }
 
 impl Collector for Containers {
@@ -188,6 +197,7 @@ impl Collector for Containers {
         self.forest.round(host, &mut |host, trees, node| reader.put(host, trees, node, out))?;
         reader.filesystems.end(host, out);
         reader.networks.put(host, &mut self.forest, out);
+        host.machine().names.trouble().into_iter().for_each(|error| out.fault(error));
         Ok(())
     }
 }
@@ -221,6 +231,8 @@ impl Reader {
     }
 
     fn put(&mut self, host: &mut Host, trees: &Trees, node: &mut Node<State>, out: &mut Batch) -> Life {
+        let (is_new, is_due) = Self::due(host, node);
+        self.name(host, trees, node, is_new, is_due);
         let wanted = match &node.kind {
             Kind::Root => self.root,
             Kind::Slice => self.slices,
@@ -234,7 +246,9 @@ impl Reader {
         if wanted.is_empty() {
             return Life::Alive;
         }
-        self.recall(host, trees, node, wanted, out);
+        if is_due {
+            Self::recall(host, trees, node, wanted, out);
+        }
         let of = self.style.entity(node, out);
         node.own.place = Some(Place { of, wanted });
         let mut page = Page { out, of, wanted };
@@ -249,24 +263,63 @@ impl Reader {
         }
     }
 
-    /// Reads what changes seldom, when its time has come.
-    fn recall(&mut self, host: &mut Host, trees: &Trees, node: &mut Node<State>, wanted: Wanted, out: &mut Batch) {
+    /// Whether a cgroup is new, and whether it is time for what changes seldom.
+    fn due(host: &Host, node: &mut Node<State>) -> (bool, bool) {
         let now = host.monotonic();
         let is_new = node.own.due == Duration::ZERO;
-        if now < node.own.due {
-            return;
+        let is_due = now >= node.own.due;
+        if is_due {
+            node.own.due = now + SELDOM;
         }
-        node.own.due = now + SELDOM;
+        (is_new, is_due)
+    }
+
+    /// Reads what changes seldom.
+    fn recall(host: &mut Host, trees: &Trees, node: &mut Node<State>, wanted: Wanted, out: &mut Batch) {
         node.own.retry();
         if node.kind == Kind::Root {
             return;
         }
-        if is_new {
+        if node.own.started.is_none() {
             node.own.started = host.cgroup_made(trees, &node.path);
         }
         let limits = Limits::read(host, trees, &node.path, wanted);
         if let Some(limits) = out.found(limits) {
             node.own.limits = limits;
+        }
+    }
+
+    /// Asks who it is: when it is new, until all is known, and seldom later, so that a new name is heard of.
+    fn name(&mut self, host: &mut Host, trees: &Trees, node: &mut Node<State>, is_new: bool, is_due: bool) {
+        let own = &mut node.own;
+        match &node.kind {
+            Kind::Container { runtime, id } if !self.containers.and(self.sandboxes).is_empty() => {
+                if is_new {
+                    host.machine().names.renew(id);
+                }
+                let pid = own.named.as_ref().and_then(|named| named.pid);
+                if pid.is_some() && !is_due {
+                    return;
+                }
+                let named = host.who(*runtime, id);
+                if named == own.named || named.is_none() {
+                    return;
+                }
+                own.labels = named.as_deref().map(|named| self.style.chosen(named)).unwrap_or_default();
+                own.named = named;
+                let first = own.named.as_ref().and_then(|named| named.pid).filter(|first| pid != Some(*first));
+                own.started = first.and_then(|pid| host.started(pid)).or(own.started);
+            }
+            Kind::Pod { uid, .. } if own.named.is_none() && !self.pods.is_empty() => {
+                let of = |(namespace, pod): (Arc<str>, Arc<str>)| Named {
+                    namespace: namespace.to_string(),
+                    pod: pod.to_string(),
+                    pod_uid: uid.clone(),
+                    ..Named::default()
+                };
+                own.named = host.who_pod(trees, &node.path, uid).map(of).map(Arc::new);
+            }
+            _ => {}
         }
     }
 
@@ -301,6 +354,7 @@ impl Reader {
         let seconds = |time: Duration| i64::try_from(time.as_millis()).ok().map(|millis| Value::Scaled(millis, 3));
         page.put(Metric::StartTime, node.own.started.and_then(seconds));
         page.put(Metric::LastSeen, seconds(host.wall()));
+        page.put(Metric::Restarts, node.own.named.as_ref().and_then(|named| named.attempt));
         Ok(())
     }
 }

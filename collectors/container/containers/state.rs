@@ -13,6 +13,8 @@ use std::time::Duration;
 pub(super) struct State {
     /// Who it is, as soon as that is known.
     pub(super) named: Option<Arc<Named>>,
+    /// Those labels of it that are chosen, under the names that they have here.
+    pub(super) labels: Vec<(String, String)>,
     /// When it was started, in wall-clock time.
     pub(super) started: Option<Duration>,
     /// What it may use.

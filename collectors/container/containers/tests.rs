@@ -58,3 +58,72 @@ fn levels_are_left_out() {
     let page = service.replace("\",cpu", "\",systemd_service_name=\"a\",cpu");
     tree.check(&SPEC, &[("levels", "services"), ("legacy-labels", "true")], &page);
 }
+
+/// A node of Kubernetes: a pod with its sandbox and a container, whose names are hostile.
+fn node() -> (Tree, [String; 3]) {
+    let sandbox = ID.replace('0', "a");
+    let pod = "/kubepods.slice/kubepods-pod1b7e5f6a_0000.slice";
+    let paths =
+        [pod.to_owned(), format!("{pod}/cri-containerd-{sandbox}.scope"), format!("{pod}/cri-containerd-{ID}.scope")];
+    let tree = Tree::new(&[
+        ("calls/clock", "wall 1700000100\nboot 100\n"),
+        ("cgroup/cgroup.controllers", "cpu memory\n"),
+        ("proc/7/cgroup", &format!("0::{}\n", paths[2])),
+        ("proc/7/stat", "7 (a) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 1234 4096 1\n"),
+    ]);
+    let common = r#""io.kubernetes.cri.sandbox-name":"shop-0","io.kubernetes.cri.sandbox-namespace":"default",
+        "io.kubernetes.cri.sandbox-uid":"1b7e5f6a-0000""#;
+    let label = "é".repeat(2048);
+    for (path, more) in [
+        (&paths[1], r#""io.kubernetes.cri.container-type":"sandbox""#.to_owned()),
+        (
+            &paths[2],
+            format!(
+                r#""io.kubernetes.cri.container-name":"we\"\\b\n","io.kubernetes.cri.image-name":"nginx:1","a.b":"1","a/b":"2","long":"{label}""#
+            ),
+        ),
+    ] {
+        tree.write(&format!("cgroup{path}/cpu.stat"), "usage_usec 1000000\n");
+        let id = path.rsplit_once('-').unwrap().1.trim_end_matches(".scope");
+        let bundle = format!("rootfs/run/containerd/io.containerd.runtime.v2.task/k8s.io/{id}");
+        tree.write(&format!("{bundle}/config.json"), &format!("{{\"annotations\":{{{common},{more}}}}}"));
+        tree.write(&format!("{bundle}/init.pid"), "7");
+    }
+    tree.write(&format!("cgroup{pod}/cpu.stat"), "usage_usec 2000000\n");
+    (tree, paths)
+}
+
+#[test]
+fn names_of_kubernetes() {
+    let (tree, [pod, sandbox, container]) = node();
+    let page =
+        tree.open(&SPEC, &[("levels", "pods,sandboxes,containers"), ("families", "cpu_usage|start_time")]).round();
+    let shop = "namespace=\"default\",pod=\"shop-0\"";
+    let id = sandbox.rsplit_once('-').unwrap().1.trim_end_matches(".scope");
+    for line in [
+        format!("container_cpu_usage_seconds_total{{id={pod:?},{shop},cpu=\"total\"}} 2\n"),
+        format!("container_cpu_usage_seconds_total{{id={sandbox:?},name={id:?},{shop},cpu=\"total\"}} 1\n"),
+        format!(
+            "container_cpu_usage_seconds_total{{id={container:?},name={ID:?},image=\"nginx:1\",{shop},container=\"we\\\"\\\\b\\n\",cpu=\"total\"}} 1\n"
+        ),
+        format!(
+            "container_start_time_seconds{{id={container:?},name={ID:?},image=\"nginx:1\",{shop},container=\"we\\\"\\\\b\\n\"}} 1700000012.34\n"
+        ),
+    ] {
+        assert!(page.contains(&line), "{line} in\n{page}");
+    }
+    // What is told of containers alone is not told of a sandbox, from the first round on.
+    assert!(!page.lines().any(|line| line.starts_with("container_memory") && line.contains(id)), "{page}");
+    let page =
+        tree.open(&SPEC, &[("levels", "sandboxes"), ("families", "cpu_usage"), ("name-style", "dockershim")]).round();
+    assert!(page.contains("name=\"k8s_POD_shop-0_default_1b7e5f6a-0000_0\""), "{page}");
+}
+
+#[test]
+fn labels_by_choice() {
+    let (tree, _) = node();
+    let page = tree.open(&SPEC, &[("levels", "containers"), ("omit", "id,name"), ("labels", "^(a.b|long)$")]).round();
+    let value = "é".repeat(256);
+    assert!(page.contains(&format!("container_label_a_b=\"1\",container_label_long={value:?}")), "{page}");
+    assert!(!page.contains("container_label_io"), "{page}");
+}

@@ -16,5 +16,6 @@ pub use file::Handle;
 pub use forest::{Forest, Life, Node};
 pub use name::{Kind, Qos, Runtime};
 pub use trees::{Controller, Trees};
-pub use who::Named;
+pub(super) use who::read_anyhow;
+pub use who::{Named, Names};
 pub use written::{Layer, Written};
