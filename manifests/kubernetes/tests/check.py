@@ -30,6 +30,7 @@ CAPABILITIES = {
     "tls": [],
 }
 ON_HOST_NETWORK = {"full", "replace-node-exporter", "component-host-network"}
+OVER_TLS = {"tls", "component-web-config"}
 # The pages of groups, and the job of each in each profile.
 JOBS = {
     "/metrics/node": {"node-exporter", "wholenode"},
@@ -137,8 +138,11 @@ def check_container(setup, container):
     hold(security["capabilities"]["add"] == wanted, setup, f"capabilities: expected {wanted}")
     for kind in ("requests", "limits"):
         hold(set(container["resources"][kind]) == {"cpu", "memory"}, setup, f"{kind}: expected cpu and memory")
-    hold(container["livenessProbe"]["httpGet"]["path"] == "/-/healthy", setup, "livenessProbe: expected /-/healthy")
-    hold(container["readinessProbe"]["httpGet"]["path"] == "/-/ready", setup, "readinessProbe: expected /-/ready")
+    for probe, path in (("livenessProbe", "/-/healthy"), ("readinessProbe", "/-/ready")):
+        wanted = {"httpGet": {"path": path, "port": "metrics"}}
+        if setup in OVER_TLS:
+            wanted = {"tcpSocket": {"port": "metrics"}}
+        hold(wanted.items() <= container[probe].items(), setup, f"{probe}: expected {wanted}")
     names = [one["name"] for one in container.get("env", [])]
     hold(len(names) == len(set(names)), setup, "env: a name twice")
     used = set(re.findall(r"\$\((\w+)\)", " ".join(container["args"])))
@@ -183,7 +187,7 @@ def check_monitors(setup, objects, daemonset):
     monitors = of_kind(objects, "PodMonitor")
     without = "annotations" in setup and setup != "component-apparmor-annotation"
     hold(bool(monitors) is not without, setup, "PodMonitor")
-    scheme = "https" if setup in ("tls", "component-web-config") else "http"
+    scheme = "https" if setup in OVER_TLS else "http"
     seen = set()
     for monitor in monitors:
         hold(monitor["spec"]["selector"]["matchLabels"].items() <= labels.items(), setup, "the PodMonitor's selector")
