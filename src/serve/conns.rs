@@ -5,7 +5,7 @@ use super::hub::Hub;
 use super::{Limits, State, lock};
 use hyper::body::Bytes;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Relaxed, Ordering::Release};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::Wake;
 use std::time::{Duration, Instant};
@@ -29,6 +29,8 @@ pub(super) struct Conn {
     limits: Limits,
     now: Mutex<Now>,
     hub: Arc<Hub>,
+    /// It is on the list of those that have something to do.
+    listed: AtomicBool,
     /// hyper, as long as the connection is open. Held only by who drives or closes it, and never while a page is made.
     pub(super) serving: Mutex<Option<Serving>>,
 }
@@ -36,18 +38,24 @@ pub(super) struct Conn {
 /// Whoever waits for a page is woken by the thread that made it, which goes on with the connection.
 impl Wake for Conn {
     fn wake(self: Arc<Self>) {
-        let hub = Arc::clone(&self.hub);
-        hub.ready(self);
+        if !self.listed.swap(true, AcqRel) {
+            let hub = Arc::clone(&self.hub);
+            hub.ready(self);
+        }
     }
 }
 
 struct Now {
     phase: Phase,
     since: Instant,
-    /// A request waits for its answer. With pipelining, the one before may still be on its way out.
-    making: bool,
+    /// Requests that wait for their answer. With pipelining, the one before may still be on its way out.
+    making: usize,
     /// Answers that are not yet in hyper's buffer.
     unbuffered: usize,
+    /// With HTTP/2, since when each of these is on its way.
+    sending: Vec<Instant>,
+    /// HTTP/2 is spoken: bytes may come in at any time and need not be a request's.
+    multiplexed: bool,
     /// The last bytes read were the end of a head, so nothing of a next request is there.
     whole: bool,
     /// The page on its way out: its address, which tells it from others as long as it lives, and its length.
@@ -63,9 +71,31 @@ impl Now {
 
 impl Conn {
     fn new(id: u64, limits: Limits, hub: Arc<Hub>) -> Self {
-        let now =
-            Now { phase: Phase::Head, since: Instant::now(), making: false, unbuffered: 0, whole: false, page: None };
-        Conn { id, limits, now: Mutex::new(now), hub, serving: Mutex::default() }
+        let now = Now {
+            phase: Phase::Head,
+            since: Instant::now(),
+            making: 0,
+            unbuffered: 0,
+            sending: Vec::new(),
+            multiplexed: false,
+            whole: false,
+            page: None,
+        };
+        Conn { id, limits, now: Mutex::new(now), hub, listed: AtomicBool::new(false), serving: Mutex::default() }
+    }
+
+    /// It was taken off the list.
+    pub(super) fn taken(&self) {
+        self.listed.store(false, Release);
+    }
+
+    /// HTTP/2 is spoken from now on.
+    pub(super) fn multiplex(&self) {
+        lock(&self.now).multiplexed = true;
+    }
+
+    pub(super) fn is_multiplexed(&self) -> bool {
+        lock(&self.now).multiplexed
     }
 
     /// What it does, and when that is over at the latest. Whoever waits for a page gives up by itself.
@@ -84,30 +114,51 @@ impl Conn {
     /// Bytes came in.
     pub(super) fn read(&self, bytes: &[u8]) {
         let mut now = lock(&self.now);
+        if now.multiplexed {
+            return;
+        }
         now.whole = bytes.ends_with(b"\n\r\n") || bytes.ends_with(b"\n\n");
         if now.phase == Phase::Idle {
             now.enter(Phase::Head);
         }
     }
 
-    /// A head is complete.
-    pub(super) fn asked(&self) {
+    /// A head is complete. To be kept until the answer is there; the client may give it up before.
+    pub(super) fn asked(&self) -> Asked<'_> {
         let mut now = lock(&self.now);
-        now.making = true;
+        now.making += 1;
         if now.phase != Phase::Writing {
             now.enter(Phase::Making);
         }
+        Asked(self)
     }
 
-    /// The answer is there and goes to hyper.
-    pub(super) fn answering(&self, body: &Bytes) {
+    /// The answer is there and goes to hyper. With HTTP/2, it has to be told when the last of it was sent.
+    pub(super) fn answering(&self, body: &Bytes) -> Instant {
         let mut now = lock(&self.now);
-        now.making = false;
+        let begun = Instant::now();
         now.unbuffered += 1;
+        if now.multiplexed {
+            now.sending.push(begun);
+        }
         if now.phase != Phase::Writing {
             now.enter(Phase::Writing);
         }
         now.page = now.page.or((!body.is_empty()).then(|| (body.as_ptr() as usize, body.len())));
+        begun
+    }
+
+    /// With HTTP/2: the last of an answer went below hyper, or will never go.
+    pub(super) fn sent(&self, begun: Instant) {
+        let mut now = lock(&self.now);
+        now.unbuffered = now.unbuffered.saturating_sub(1);
+        if let Some(at) = now.sending.iter().position(|other| *other == begun) {
+            now.sending.remove(at);
+        }
+        // The oldest of the others is the one that may be late.
+        if let (Phase::Writing, Some(oldest)) = (now.phase, now.sending.iter().min().copied()) {
+            now.since = oldest;
+        }
     }
 
     /// The answer is in hyper's buffer.
@@ -121,10 +172,10 @@ impl Conn {
         let mut now = lock(&self.now);
         if now.phase == Phase::Writing && now.unbuffered == 0 {
             now.page = None;
-            let next = match (now.making, now.whole) {
-                (true, _) => Phase::Making,
-                (false, true) => Phase::Idle,
-                (false, false) => Phase::Head,
+            let next = match (now.making, now.whole || now.multiplexed) {
+                (1.., _) => Phase::Making,
+                (0, true) => Phase::Idle,
+                (0, false) => Phase::Head,
             };
             now.enter(next);
         }
@@ -141,6 +192,19 @@ impl Conn {
     pub(super) fn cut(&self) {
         let serving = lock(&self.serving).take();
         drop(serving);
+    }
+}
+
+/// A request that waits for its answer, as long as it lives.
+pub(super) struct Asked<'a>(&'a Conn);
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        let mut now = lock(&self.0.now);
+        now.making = now.making.saturating_sub(1);
+        if now.making == 0 && now.phase == Phase::Making {
+            now.enter(Phase::Idle);
+        }
     }
 }
 

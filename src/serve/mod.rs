@@ -9,8 +9,10 @@ mod alarm;
 mod answer;
 mod bind;
 mod conns;
+mod gate;
 mod guard;
 mod gzip;
+mod http2;
 mod hub;
 mod landing;
 mod listen;
@@ -20,13 +22,17 @@ mod query;
 mod routes;
 mod settings;
 mod share;
+mod speak;
 mod state;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod tls;
+pub mod web;
 
 pub use accept::{Running, start};
 pub use bind::{Bound, bind};
+pub use gate::Gate;
 pub use listen::Listen;
 pub use settings::{GroupPage, Limits, Settings};
 pub use state::{CODES, Figures, State};
