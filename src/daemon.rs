@@ -123,7 +123,8 @@ fn gate(config: &Config) -> Result<Option<Arc<Gate>>, String> {
         && let Some(listen) = config.listen.iter().find(|listen| config.require_tls.wants(listen))
     {
         return Err(format!(
-            "web.require-tls: {listen} would be served without TLS: expected a tls_server_config in the file of              --web.config.file, or another --web.listen-address"
+            "web.require-tls: {listen} would be served without TLS: expected a tls_server_config in the file of \
+             --web.config.file, or another --web.listen-address"
         ));
     }
     Ok(gate)

@@ -54,6 +54,8 @@ struct Now {
     unbuffered: usize,
     /// With HTTP/2, since when each of these is on its way.
     sending: Vec<Instant>,
+    /// With HTTP/2, bytes may wait for the kernel.
+    unflushed: bool,
     /// HTTP/2 is spoken: bytes may come in at any time and need not be a request's.
     multiplexed: bool,
     /// The last bytes read were the end of a head, so nothing of a next request is there.
@@ -67,6 +69,19 @@ impl Now {
         self.phase = phase;
         self.since = Instant::now();
     }
+
+    /// Everything that was written is with the kernel. If nothing more is to come, the answer is over.
+    fn settle(&mut self) {
+        if self.phase == Phase::Writing && self.unbuffered == 0 {
+            self.page = None;
+            let next = match (self.making, self.whole || self.multiplexed) {
+                (1.., _) => Phase::Making,
+                (0, true) => Phase::Idle,
+                (0, false) => Phase::Head,
+            };
+            self.enter(next);
+        }
+    }
 }
 
 impl Conn {
@@ -77,6 +92,7 @@ impl Conn {
             making: 0,
             unbuffered: 0,
             sending: Vec::new(),
+            unflushed: false,
             multiplexed: false,
             whole: false,
             page: None,
@@ -140,6 +156,7 @@ impl Conn {
         now.unbuffered += 1;
         if now.multiplexed {
             now.sending.push(begun);
+            now.unflushed = true;
         }
         if now.phase != Phase::Writing {
             now.enter(Phase::Writing);
@@ -159,6 +176,15 @@ impl Conn {
         if let (Phase::Writing, Some(oldest)) = (now.phase, now.sending.iter().min().copied()) {
             now.since = oldest;
         }
+        // hyper lets go of the bytes only after it has flushed them.
+        if !now.unflushed {
+            now.settle();
+        }
+    }
+
+    /// With TLS: bytes went below hyper.
+    pub(super) fn written(&self) {
+        lock(&self.now).unflushed = true;
     }
 
     /// The answer is in hyper's buffer.
@@ -170,15 +196,8 @@ impl Conn {
     /// hyper's buffer is empty: everything is with the kernel.
     pub(super) fn flushed(&self) {
         let mut now = lock(&self.now);
-        if now.phase == Phase::Writing && now.unbuffered == 0 {
-            now.page = None;
-            let next = match (now.making, now.whole || now.multiplexed) {
-                (1.., _) => Phase::Making,
-                (0, true) => Phase::Idle,
-                (0, false) => Phase::Head,
-            };
-            now.enter(next);
-        }
+        now.unflushed = false;
+        now.settle();
     }
 
     fn rank(&self) -> (bool, Phase, Instant) {

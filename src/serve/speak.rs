@@ -2,7 +2,7 @@
 
 use super::conns::Conn;
 use super::guard::{Guarded, Serving, Stream};
-use super::http2::{self, Tasks};
+use super::http2;
 use super::routes::Server;
 use super::tls::{H2, Secure};
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -44,7 +44,7 @@ async fn serve_tls(server: Arc<Server>, mut secure: Secure, conn: Arc<Conn>) {
     let is_http2 = secure.protocol() == Some(H2);
     let wire = Wire::Tls(Box::new(secure));
     if is_http2 {
-        http2::serve(server, wire, conn, Tasks::default()).await;
+        http2::serve(server, wire, conn).await;
     } else {
         serve_http1(server, wire, conn).await;
     }

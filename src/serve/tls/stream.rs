@@ -159,6 +159,7 @@ impl Write for Secure {
         let this = self.get_mut();
         ready!(this.push())?;
         let taken = this.session.writer().write_vectored(slices)?;
+        this.conn.written();
         match this.push() {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             _ => Poll::Ready(Ok(taken)),
