@@ -1,7 +1,7 @@
 //! The body of an answer: one piece, shared with every other client that gets the same page.
 
 use super::State;
-use super::conns::Conn;
+use super::conn::Conn;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use std::convert::Infallible;
 use std::mem;

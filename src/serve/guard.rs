@@ -4,7 +4,7 @@
 //! come in and when all of an answer is with the kernel, and each connection has one time for all limits.
 
 use super::State;
-use super::conns::{Conn, Phase};
+use super::conn::{Conn, Phase};
 use super::hub::Hub;
 use super::routes::Server;
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -241,7 +241,9 @@ impl Server {
             let late = due.is_some_and(|due| due <= Instant::now());
             if late {
                 self.conns.late(phase);
-            } else if !(self.conns.stopping() && phase <= Phase::Idle) && serving.arm(&self.hub, conn).is_ok() {
+            } else if !((self.conns.stopping() || conn.leaves()) && phase <= Phase::Idle)
+                && serving.arm(&self.hub, conn).is_ok()
+            {
                 if let Some(due) = due {
                     self.clock.by(due);
                 }

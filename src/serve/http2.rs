@@ -3,7 +3,7 @@
 //! Its limits are those of HTTP/1 where there is a like of them; [`Conn`] knows which answers are on their way. What only
 //! HTTP/2 has is bounded here: streams, what is kept for each of them, and streams that are given up.
 
-use super::conns::Conn;
+use super::conn::Conn;
 use super::lock;
 use super::routes::Server;
 use super::speak::Wire;

@@ -3,7 +3,7 @@
 //! Nearly everything that puts something on a list runs on a thread of the server, and each thread looks at the lists
 //! before it waits again: nothing has to be woken for them. Who checks passwords rings the bell.
 
-use super::conns::Conn;
+use super::conn::Conn;
 use super::lock;
 use super::share::Job;
 use rustix::event::epoll::{self, Event, EventData, EventFlags};

@@ -8,6 +8,7 @@ mod accept;
 mod alarm;
 mod answer;
 mod bind;
+mod conn;
 mod conns;
 mod gate;
 mod guard;

@@ -5,7 +5,8 @@
 use super::accept::Listener;
 use super::alarm::Clock;
 use super::answer::Answer;
-use super::conns::{Conn, Conns};
+use super::conn::Conn;
+use super::conns::Conns;
 use super::gate::{Door, Refusal, Rules};
 use super::hub::{CLOCK, Hub};
 use super::promise::Missed;
@@ -109,14 +110,19 @@ impl Server {
         let _asked = conn.asked();
         let (rules, admitted) = match &self.door {
             Some(door) => {
-                let (rules, admitted) = door.admit(request.headers(), &self.state).await;
+                let (rules, admitted) = door.admit(request.headers(), conn.generation(), &self.state).await;
                 (Some(rules), admitted)
             }
             None => (None, Ok(())),
         };
         let reply = match admitted {
             Ok(()) => self.reply(&request).await,
-            Err(refusal) => refused(refusal),
+            Err(refusal) => {
+                if refusal == Refusal::Outdated {
+                    conn.leave();
+                }
+                refused(refusal)
+            }
         };
         self.response(conn, &request, reply, rules.as_deref())
     }
@@ -245,7 +251,7 @@ impl Server {
             headers.insert(name, value.clone());
         }
         // A body would have to be read before the next request; nobody here wants one.
-        let close = !request.body().is_end_stream() || self.conns.stopping();
+        let close = !request.body().is_end_stream() || self.conns.stopping() || conn.leaves();
         if close && !is_multiplexed {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -266,6 +272,9 @@ fn refused(refusal: Refusal) -> Reply {
         Refusal::TooMany => Reply::sentence(StatusCode::TOO_MANY_REQUESTS, "Too many requests, try again later."),
         Refusal::Unauthorized => {
             Reply::sentence(StatusCode::UNAUTHORIZED, "A user's name and password are needed here.")
+        }
+        Refusal::Outdated => {
+            Reply::sentence(StatusCode::MISDIRECTED_REQUEST, "More is demanded of a connection now: connect again.")
         }
         Refusal::Busy => {
             Reply::sentence(StatusCode::SERVICE_UNAVAILABLE, "Too many passwords wait to be checked, try again later.")

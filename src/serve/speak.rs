@@ -1,6 +1,6 @@
 //! What is spoken on a connection: HTTP/1 in the clear; or TLS, and below it what the client chose.
 
-use super::conns::Conn;
+use super::conn::Conn;
 use super::guard::{Guarded, Serving, Stream};
 use super::http2;
 use super::routes::Server;
@@ -25,7 +25,9 @@ pub(super) fn begin(server: &Arc<Server>, stream: Arc<Stream>, conn: &Arc<Conn>)
     let gate = server.door.as_ref().map(|door| &door.gate);
     let config = gate.and_then(|gate| {
         gate.refresh();
-        gate.rules().tls.clone()
+        let rules = gate.rules();
+        conn.begin(rules.generation);
+        rules.tls.clone()
     });
     let Some(config) = config else {
         let wire = Wire::Plain(Guarded::new(&stream, conn, &server.state));

@@ -26,6 +26,8 @@ pub(in crate::serve) enum Refusal {
     Unauthorized,
     /// Too many passwords wait to be checked.
     Busy,
+    /// Its connection began when less was demanded of one.
+    Outdated,
 }
 
 impl Door {
@@ -39,6 +41,7 @@ impl Door {
     pub(in crate::serve) async fn admit(
         &self,
         headers: &HeaderMap,
+        generation: u64,
         state: &State,
     ) -> (Arc<Rules>, Result<(), Refusal>) {
         self.gate.refresh();
@@ -46,6 +49,9 @@ impl Door {
         if rules.bucket.as_ref().is_some_and(|bucket| !bucket.take()) {
             state.rate_limited.fetch_add(1, Relaxed);
             return (rules, Err(Refusal::TooMany));
+        }
+        if rules.generation != generation {
+            return (rules, Err(Refusal::Outdated));
         }
         if rules.users.is_empty() {
             return (rules, Ok(()));

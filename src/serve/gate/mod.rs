@@ -38,8 +38,18 @@ pub(super) struct Rules {
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     users: BTreeMap<String, Hash>,
     bucket: Option<Arc<Bucket>>,
+    demands: Demands,
+    /// Counts how often the demands have changed.
+    pub(super) generation: u64,
+}
+
+/// What a connection has to be like. One that began under other demands is not served any more.
+#[derive(PartialEq)]
+struct Demands {
+    tls: bool,
     clients: ClientAuth,
-    names: bool,
+    authorities: Option<Vec<u8>>,
+    names: Option<Vec<String>>,
 }
 
 impl Gate {
@@ -144,13 +154,20 @@ impl Rules {
         };
         // One that stays the same stays as full as it is.
         let kept = old.and_then(|old| old.bucket.clone()).filter(|kept| Some(kept.rate) == web.rate);
+        let spoken = web.tls.as_ref();
+        let demands = Demands {
+            tls: spoken.is_some(),
+            clients: spoken.map_or(ClientAuth::None, |tls| tls.clients),
+            authorities: spoken.and_then(|tls| Some(tls.client_ca.as_ref()?.text.clone())),
+            names: spoken.and_then(|tls| tls.client_names.clone()),
+        };
         let rules = Rules {
             tls,
             headers: web.headers.iter().map(header).collect::<Result<_, _>>()?,
             users: web.users.clone(),
             bucket: kept.or_else(|| web.rate.map(|rate| Arc::new(Bucket::new(rate)))),
-            clients: web.tls.as_ref().map_or(ClientAuth::None, |tls| tls.clients),
-            names: web.tls.as_ref().is_some_and(|tls| tls.client_names.is_some()),
+            generation: old.map_or(0, |old| old.generation + u64::from(old.demands != demands)),
+            demands,
         };
         match old.and_then(|old| rules.opens(old)) {
             Some(what) => Err(format!("{what}: this is opened only by a new start of the process")),
@@ -160,10 +177,11 @@ impl Rules {
 
     /// What would be open now and was closed before.
     fn opens(&self, old: &Rules) -> Option<&'static str> {
+        let (new, was) = (&self.demands, &old.demands);
         let lost = [
-            ("there is no tls_server_config any more", old.tls.is_some() && self.tls.is_none()),
-            ("client_auth_type asks for less than before", self.clients < old.clients),
-            ("there are no client_allowed_sans any more", old.names && !self.names),
+            ("there is no tls_server_config any more", was.tls && !new.tls),
+            ("client_auth_type asks for less than before", new.clients < was.clients),
+            ("there are no client_allowed_sans any more", was.names.is_some() && new.names.is_none()),
             ("there are no basic_auth_users any more", !old.users.is_empty() && self.users.is_empty()),
         ];
         lost.into_iter().find(|(_, is_lost)| *is_lost).map(|(what, _)| what)

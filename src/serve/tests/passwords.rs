@@ -80,6 +80,23 @@ fn a_changed_password_counts_at_once_on_open_connections() {
 }
 
 #[test]
+fn a_user_that_there_is_not_takes_as_long() {
+    let (site, ..) = guarded(with_users(&[("alice", hash_of_cost("secret", 9))]));
+    let quickest = |user: &str| {
+        let took = (0..5).map(|at| {
+            let begun = Instant::now();
+            assert_eq!(get(&site, user, &at.to_string()).status, 401);
+            begun.elapsed()
+        });
+        took.min().unwrap()
+    };
+    let (known, unknown) = (quickest("alice"), quickest("mallory"));
+    let known_again = quickest("alice");
+    assert!(unknown > known / 2 && unknown < known * 2, "{known:?} {unknown:?}");
+    assert!(known_again < known / 2, "what was wrong is remembered: {known:?} {known_again:?}");
+}
+
+#[test]
 fn guessing_delays_no_one_who_knows() {
     let (site, ..) = guarded(with_users(&[("alice", hash_of_cost("secret", 10))]));
     assert_eq!(get(&site, "alice", "secret").status, 200);

@@ -212,6 +212,40 @@ fn what_can_not_serve_is_told() {
 }
 
 #[test]
+fn connections_of_which_less_was_demanded_are_not_served_any_more() {
+    let authority = Authority::new();
+    let plain = Web { http2: true, ..Web::default() };
+    let spoken = Web { tls: Some(tls(&authority)), ..plain.clone() };
+    let clients = ClientAuth::RequireAndVerify;
+    let closed_to_others = Tls { clients, client_ca: Some(authority.pem()), ..tls(&authority) };
+    let source = Source::new(plain);
+    let (site, gate) = gated(&source, Limits::default());
+    let ask = |client: &mut dyn ReadWrite| {
+        client.write_all(request("/metrics", "").as_bytes()).unwrap();
+        read(client).status
+    };
+    let mut clear = site.connect();
+    assert_eq!(ask(&mut clear), 200);
+    source.say(Ok(spoken.clone()));
+    assert_eq!(ask(&mut clear), 421);
+    closed(&mut clear);
+    let mut client = connect(&site, &authority, &Offer::default());
+    assert_eq!(ask(&mut client), 200);
+    source.say(Ok(Web { tls: Some(tls(&authority)), ..spoken.clone() }));
+    assert_eq!(ask(&mut client), 200, "a new certificate of the server's alone ends nothing");
+    source.say(Ok(Web { tls: Some(closed_to_others), ..spoken.clone() }));
+    assert_eq!(ask(&mut client), 421);
+    closed(&mut client.sock);
+    source.say(Ok(spoken));
+    let certificate = Some(authority.issue("good"));
+    assert_eq!(ask(&mut connect(&site, &authority, &Offer { certificate, ..Offer::default() })), 200);
+    assert!(!gate.is_successful(), "certificates of clients are not given up");
+}
+
+trait ReadWrite: Read + Write {}
+impl<T: Read + Write> ReadWrite for T {}
+
+#[test]
 fn a_new_certificate_serves_the_next_connection_and_a_broken_one_does_not() {
     let (first, second) = (Authority::new(), Authority::new());
     let web = |authority: &Authority| Web { tls: Some(tls(authority)), http2: true, ..Web::default() };

@@ -3,7 +3,7 @@
 //! Nothing here waits: what can't be read or written now is asked for at the [`Stream`], like without TLS. What is kept
 //! is bounded: rustls takes no more of a page than it may hold, and the rest of it stays shared.
 
-use super::super::conns::Conn;
+use super::super::conn::Conn;
 use super::super::guard::{Raw, Stream};
 use super::super::state::State;
 use hyper::rt::{Read, ReadBufCursor, Write};
