@@ -81,7 +81,7 @@ fn a_changed_password_counts_at_once_on_open_connections() {
 
 #[test]
 fn a_user_that_there_is_not_takes_as_long() {
-    let (site, ..) = guarded(with_users(&[("alice", hash_of_cost("secret", 9))]));
+    let (site, ..) = guarded(with_users(&[("alice", hash_of_cost("secret", 10))]));
     let quickest = |user: &str| {
         let took = (0..5).map(|at| {
             let begun = Instant::now();
@@ -92,8 +92,9 @@ fn a_user_that_there_is_not_takes_as_long() {
     };
     let (known, unknown) = (quickest("alice"), quickest("mallory"));
     let known_again = quickest("alice");
-    assert!(unknown > known / 2 && unknown < known * 2, "{known:?} {unknown:?}");
-    assert!(known_again < known / 2, "what was wrong is remembered: {known:?} {known_again:?}");
+    // A busy machine adds to each of them; what is not hashed takes no time at all.
+    assert!(unknown * 4 > known && unknown < known * 4, "{known:?} {unknown:?}");
+    assert!(known_again * 4 < known, "what was wrong is remembered: {known:?} {known_again:?}");
 }
 
 #[test]
