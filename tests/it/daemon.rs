@@ -63,7 +63,7 @@ impl Daemon {
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
         let mut daemon = Self { process, address: String::new(), log: Mutex::new(log), heard: Vec::new() };
         let line = daemon.hears("serving");
-        let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next());
+        let address = line.split("://").nth(1).and_then(|rest| rest.split('/').next());
         daemon.address = address.unwrap_or_else(|| panic!("no address in {line}")).to_owned();
         daemon
     }

@@ -16,6 +16,7 @@ mod peer;
 mod scrape;
 mod stuck;
 mod tidy;
+mod web;
 
 /// Says why a test can't be run on this machine, past the capture of what tests print.
 fn skipped(why: impl std::fmt::Display) {
