@@ -6,7 +6,7 @@ use crate::engine::{self, Engine, Instruments};
 use crate::page::Source;
 use crate::serve::{self, Bound, GroupPage, Listen, Settings, State};
 use crate::{encode, log};
-use collectors::kit::{Child, Clock, Host, Machine, Replay, Script};
+use collectors::kit::{Child, Clock, Host, Machine, Replay, Rights, Script};
 use collectors::model::{Batch, Family, counter, gauge};
 use collectors::{ALL, Group, Spec};
 use std::sync::Arc;
@@ -36,10 +36,15 @@ static CLOSED: Family = counter(
     &["reason"],
 );
 static PAGE_BYTES: Family = gauge("wholenode_http_page_bytes", "Bytes of finished pages in memory.", &[]);
+static CAPABILITY: Family = gauge(
+    "wholenode_capability",
+    "1 if this process has the capability, 0 if not; named are those with which collectors can read more.",
+    &["capability"],
+);
 
 /// The reference of all metrics.
 pub fn reference() -> String {
-    let own = [&REQUESTS, &IN_FLIGHT, &CONNECTIONS, &CLOSED, &PAGE_BYTES];
+    let own = [&REQUESTS, &IN_FLIGHT, &CONNECTIONS, &CLOSED, &PAGE_BYTES, &CAPABILITY];
     config::metrics(ALL, engine::families().chain(own))
 }
 
@@ -53,7 +58,11 @@ pub fn serve(written: &Written, config: Config) -> Result<(), String> {
     let bound = serve::bind(&config.listen)?;
     let state = Arc::new(State::default());
     let figures = Arc::clone(&state);
-    engine.extend(Box::new(move |out| put_figures(&figures, out)));
+    let rights = Rights::own();
+    engine.extend(Box::new(move |out| {
+        put_figures(&figures, out);
+        put_rights(rights, out);
+    }));
     let settings = settings(&config);
     // Only for the signals: the server has threads of its own.
     let runtime = Builder::new_current_thread().enable_io().build();
@@ -172,6 +181,13 @@ fn put_figures(state: &State, out: &mut Batch) {
     for (reason, connections) in closed {
         let of = out.entity(&["reason"], [reason]);
         out.put(&CLOSED, of, connections);
+    }
+}
+
+fn put_rights(rights: Rights, out: &mut Batch) {
+    for (name, has) in rights.used() {
+        let of = out.entity(&["capability"], [name.as_str()]);
+        out.put(&CAPABILITY, of, has);
     }
 }
 

@@ -1,0 +1,29 @@
+//! The program under test: the one that was built with the tests, or what `WHOLENODE_PROGRAM` names.
+//!
+//! So the tests that only run the program can be run against another build of it, such as a release build for another
+//! processor: `WHOLENODE_PROGRAM="qemu-aarch64-static target/aarch64-unknown-linux-gnu/release/wholenode"`.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+const BUILT: &str = env!("CARGO_BIN_EXE_wholenode");
+
+/// What is before the program's own arguments: it alone, or who runs it.
+fn words() -> Vec<String> {
+    let named = std::env::var("WHOLENODE_PROGRAM").unwrap_or_default();
+    let words: Vec<String> = named.split_whitespace().map(str::to_owned).collect();
+    if words.is_empty() { vec![BUILT.to_owned()] } else { words }
+}
+
+/// A command that runs it.
+pub(crate) fn command() -> Command {
+    let words = words();
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    command
+}
+
+/// Its file.
+pub(crate) fn file() -> PathBuf {
+    words().pop().unwrap().into()
+}
