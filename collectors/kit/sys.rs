@@ -32,6 +32,7 @@ pub fn share_heap() {}
 /// glibc starts threads and processes by clone3, and by clone only if the answer was ENOSYS. Docker before 20.10.10 answers
 /// EPERM, as it does for all calls that it does not know: there, no thread could be started. clone does all that is asked for.
 #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+// SAFETY: nothing else has this name, and only what the linker puts in the place of `__clone3` refers to it.
 #[unsafe(no_mangle)]
 extern "C" fn __wrap___clone3(_: *mut c_void, _: usize, _: *const c_void, _: *mut c_void) -> libc::c_int {
     // SAFETY: it is where this thread's errno is.
