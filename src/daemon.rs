@@ -6,7 +6,7 @@ use crate::engine::{self, Engine, Instruments};
 use crate::page::Source;
 use crate::serve::{self, Bound, Gate, GroupPage, Listen, Settings, State};
 use crate::{encode, log};
-use collectors::kit::{Child, Clock, Host, Machine, Replay, Script};
+use collectors::kit::{Child, Clock, Host, Machine, Replay, Rights, Script};
 use collectors::model::{Batch, Family, counter, gauge};
 use collectors::{ALL, Group, Spec};
 use std::sync::Arc;
@@ -46,10 +46,15 @@ static WEB_CONFIG: Family = gauge(
     &[],
 );
 static PAGE_BYTES: Family = gauge("wholenode_http_page_bytes", "Bytes of finished pages in memory.", &[]);
+static CAPABILITY: Family = gauge(
+    "wholenode_capability",
+    "1 if this process has the capability, 0 if not; named are those with which collectors can read more.",
+    &["capability"],
+);
 
 /// The reference of all metrics.
 pub fn reference() -> String {
-    let own = [&REQUESTS, &IN_FLIGHT, &CONNECTIONS, &CLOSED, &PAGE_BYTES, &REFUSED, &WEB_CONFIG];
+    let own = [&REQUESTS, &IN_FLIGHT, &CONNECTIONS, &CLOSED, &PAGE_BYTES, &REFUSED, &WEB_CONFIG, &CAPABILITY];
     config::metrics(ALL, engine::families().chain(own))
 }
 
@@ -59,35 +64,39 @@ pub fn reference() -> String {
 /// One line: what, where, what was expected.
 pub fn serve(written: &Written, config: Config) -> Result<(), String> {
     start_log(&config);
+    // Only for the signals: the server has threads of its own.
+    let runtime = Builder::new_current_thread().enable_io().build();
+    let runtime = runtime.map_err(|error| format!("the event loop could not start: {error}"))?;
+    runtime.block_on(run(written, config))
+}
+
+async fn run(written: &Written, config: Config) -> Result<(), String> {
+    // Before anything that takes time: a signal that nobody hears ends the process.
+    let hear = |kind| signal(kind).map_err(|error| format!("signals could not be heard: {error}"));
+    let (mut term, mut int) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
+    let hangup = hear(SignalKind::hangup())?;
     let gate = gate(&config)?;
     let (engine, source) = assemble(&config)?;
     let bound = serve::bind(&config.listen)?;
     let state = Arc::new(State::default());
-    let (figures, watched) = (Arc::clone(&state), gate.clone());
+    let (figures, watched, rights) = (Arc::clone(&state), gate.clone(), Rights::own());
     engine.extend(Box::new(move |out| {
         put_figures(&figures, out);
+        put_rights(rights, out);
         if let Some(gate) = &watched {
             put_gate(gate, &figures, out);
         }
     }));
     let settings = settings(&config, gate.clone());
-    // Only for the signals: the server has threads of its own.
-    let runtime = Builder::new_current_thread().enable_io().build();
-    let runtime = runtime.map_err(|error| format!("the event loop could not start: {error}"))?;
-    runtime.block_on(async {
-        let hear = |kind| signal(kind).map_err(|error| format!("signals could not be heard: {error}"));
-        let (mut term, mut int) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
-        let (written, current) = (written.clone(), config.clone());
-        let reloads = Reloads { written, current, engine, source: source.clone(), gate };
-        tokio::spawn(reloads.listen(hear(SignalKind::hangup())?));
-        announce(&config.listen, &bound, &settings);
-        let running = serve::start(settings, Arc::new(source), bound, state);
-        let running = running.map_err(|error| format!("the server could not start: {error}"))?;
-        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-        tracing::info!("stopping");
-        running.stop();
-        Ok(())
-    })
+    announce(&config.listen, &bound, &settings);
+    let reloads = Reloads { written: written.clone(), current: config, engine, source: source.clone(), gate };
+    tokio::spawn(reloads.listen(hangup));
+    let running = serve::start(settings, Arc::new(source), bound, state);
+    let running = running.map_err(|error| format!("the server could not start: {error}"))?;
+    tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+    tracing::info!("stopping");
+    running.stop();
+    Ok(())
 }
 
 /// The page of one group, or of all, made once.
@@ -219,6 +228,13 @@ fn put_gate(gate: &Gate, state: &State, out: &mut Batch) {
     for (reason, requests) in refused {
         let of = out.entity(&["reason"], [reason]);
         out.put(&REFUSED, of, requests);
+    }
+}
+
+fn put_rights(rights: Rights, out: &mut Batch) {
+    for (name, has) in rights.used() {
+        let of = out.entity(&["capability"], [name.as_str()]);
+        out.put(&CAPABILITY, of, has);
     }
 }
 

@@ -38,7 +38,7 @@ pub use host::{Host, KeptFile, Watched};
 pub use itself::{Figures, Itself};
 pub use machine::{HANDLES_MAX, Machine, Root, Roots};
 pub use options::{Filter, Opt, OptKind, Options, span};
-pub use rights::Rights;
+pub use rights::{Rights, raise_capabilities};
 pub use stamp::Stamp;
 pub use sys::share_heap;
 pub use timex::Timex;
