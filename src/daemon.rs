@@ -1,12 +1,12 @@
 //! The daemon: everything together, until a signal ends it.
 
 use crate::check::{self, Report};
-use crate::config::{self, Command, Config, Level, LogFormat, Written};
+use crate::config::{self, Command, Config, Level, LogFormat, WebFile, Written};
 use crate::engine::{self, Engine, Instruments};
 use crate::page::Source;
-use crate::serve::{self, Bound, GroupPage, Listen, Settings, State};
+use crate::serve::{self, Bound, Gate, GroupPage, Listen, Settings, State};
 use crate::{encode, log};
-use collectors::kit::{Child, Clock, Host, Machine, Replay, Script};
+use collectors::kit::{Child, Clock, Host, Machine, Replay, Rights, Script};
 use collectors::model::{Batch, Family, counter, gauge};
 use collectors::{ALL, Group, Spec};
 use std::sync::Arc;
@@ -35,11 +35,26 @@ static CLOSED: Family = counter(
     "Connections closed because the client took too long over something, or to make room for others.",
     &["reason"],
 );
+static REFUSED: Family = counter(
+    "wholenode_http_refused_total",
+    "TLS handshakes that failed, and requests without the right password or over the rate; with --web.config.file.",
+    &["reason"],
+);
+static WEB_CONFIG: Family = gauge(
+    "wholenode_web_config_last_reload_successful",
+    "1 if what the files of --web.config.file say is in force, 0 if the last good configuration is.",
+    &[],
+);
 static PAGE_BYTES: Family = gauge("wholenode_http_page_bytes", "Bytes of finished pages in memory.", &[]);
+static CAPABILITY: Family = gauge(
+    "wholenode_capability",
+    "1 if this process has the capability, 0 if not; named are those with which collectors can read more.",
+    &["capability"],
+);
 
 /// The reference of all metrics.
 pub fn reference() -> String {
-    let own = [&REQUESTS, &IN_FLIGHT, &CONNECTIONS, &CLOSED, &PAGE_BYTES];
+    let own = [&REQUESTS, &IN_FLIGHT, &CONNECTIONS, &CLOSED, &PAGE_BYTES, &REFUSED, &WEB_CONFIG, &CAPABILITY];
     config::metrics(ALL, engine::families().chain(own))
 }
 
@@ -49,28 +64,39 @@ pub fn reference() -> String {
 /// One line: what, where, what was expected.
 pub fn serve(written: &Written, config: Config) -> Result<(), String> {
     start_log(&config);
-    let (engine, source) = assemble(&config)?;
-    let bound = serve::bind(&config.listen)?;
-    let state = Arc::new(State::default());
-    let figures = Arc::clone(&state);
-    engine.extend(Box::new(move |out| put_figures(&figures, out)));
-    let settings = settings(&config);
     // Only for the signals: the server has threads of its own.
     let runtime = Builder::new_current_thread().enable_io().build();
     let runtime = runtime.map_err(|error| format!("the event loop could not start: {error}"))?;
-    runtime.block_on(async {
-        let hear = |kind| signal(kind).map_err(|error| format!("signals could not be heard: {error}"));
-        let (mut term, mut int) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
-        let reloads = Reloads { written: written.clone(), current: config.clone(), engine, source: source.clone() };
-        tokio::spawn(reloads.listen(hear(SignalKind::hangup())?));
-        announce(&config.listen, &bound, &settings);
-        let running = serve::start(settings, Arc::new(source), bound, state);
-        let running = running.map_err(|error| format!("the server could not start: {error}"))?;
-        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-        tracing::info!("stopping");
-        running.stop();
-        Ok(())
-    })
+    runtime.block_on(run(written, config))
+}
+
+async fn run(written: &Written, config: Config) -> Result<(), String> {
+    // Before anything that takes time: a signal that nobody hears ends the process.
+    let hear = |kind| signal(kind).map_err(|error| format!("signals could not be heard: {error}"));
+    let (mut term, mut int) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
+    let hangup = hear(SignalKind::hangup())?;
+    let gate = gate(&config)?;
+    let (engine, source) = assemble(&config)?;
+    let bound = serve::bind(&config.listen)?;
+    let state = Arc::new(State::default());
+    let (figures, watched, rights) = (Arc::clone(&state), gate.clone(), Rights::own());
+    engine.extend(Box::new(move |out| {
+        put_figures(&figures, out);
+        put_rights(rights, out);
+        if let Some(gate) = &watched {
+            put_gate(gate, &figures, out);
+        }
+    }));
+    let settings = settings(&config, gate.clone());
+    announce(&config.listen, &bound, &settings);
+    let reloads = Reloads { written: written.clone(), current: config, engine, source: source.clone(), gate };
+    tokio::spawn(reloads.listen(hangup));
+    let running = serve::start(settings, Arc::new(source), bound, state);
+    let running = running.map_err(|error| format!("the server could not start: {error}"))?;
+    tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+    tracing::info!("stopping");
+    running.stop();
+    Ok(())
 }
 
 /// The page of one group, or of all, made once.
@@ -89,12 +115,28 @@ pub fn once(config: &Config, group: Option<Group>) -> Result<Vec<u8>, String> {
 /// # Errors
 /// One line: what, where, what was expected.
 pub fn check(config: &Config) -> Result<Report, String> {
+    gate(config)?;
     let (engine, _) = assemble(config)?;
     let selection = engine.select(None, &[], &[])?;
     let findings = engine.findings(&selection, CHECK);
     let is_off = |spec: &&&Spec| findings.iter().all(|finding| finding.spec.name != spec.name);
     let off: Vec<&str> = ALL.iter().filter(is_off).map(|spec| spec.name).collect();
     Ok(check::report(&mut Host::new(Arc::clone(engine.machine())), &findings, &off, &config.warnings))
+}
+
+/// Who may come in. What may not be served in the clear is refused here.
+fn gate(config: &Config) -> Result<Option<Arc<Gate>>, String> {
+    let open = |path: &String| Gate::open(Box::new(WebFile::new(path.clone()))).map(Arc::new);
+    let gate = config.web_file.as_ref().map(open).transpose()?;
+    if !gate.as_ref().is_some_and(|gate| gate.has_tls())
+        && let Some(listen) = config.listen.iter().find(|listen| config.require_tls.wants(listen))
+    {
+        return Err(format!(
+            "web.require-tls: {listen} would be served without TLS: expected a tls_server_config in the file of \
+             --web.config.file, or another --web.listen-address"
+        ));
+    }
+    Ok(gate)
 }
 
 fn assemble(config: &Config) -> Result<(Arc<Engine>, Source), String> {
@@ -129,24 +171,26 @@ fn start_log(config: &Config) {
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config, gate: Option<Arc<Gate>>) -> Settings {
     let page = |group: &Group| GroupPage { name: group.name(), aliases: group.aliases(), about: group.about() };
     Settings {
         telemetry_path: config.telemetry_path.clone(),
         groups: Group::ALL.iter().map(page).collect(),
         openmetrics: config.openmetrics,
         max_requests: config.max_requests,
+        gate,
         ..Settings::default()
     }
 }
 
 fn announce(listen: &[Listen], bound: &[Bound], settings: &Settings) {
+    let scheme = if settings.gate.as_ref().is_some_and(|gate| gate.has_tls()) { "https" } else { "http" };
     for (listen, bound) in listen.iter().zip(bound) {
         let address = match bound.address() {
             Some(address) if address.ip().is_unspecified() => {
-                format!("http://localhost:{}{}", address.port(), settings.telemetry_path)
+                format!("{scheme}://localhost:{}{}", address.port(), settings.telemetry_path)
             }
-            Some(address) => format!("http://{address}{}", settings.telemetry_path),
+            Some(address) => format!("{scheme}://{address}{}", settings.telemetry_path),
             None => listen.to_string(),
         };
         tracing::info!(address, version = settings.version, "serving");
@@ -175,17 +219,40 @@ fn put_figures(state: &State, out: &mut Batch) {
     }
 }
 
+fn put_gate(gate: &Gate, state: &State, out: &mut Batch) {
+    let figures = state.figures();
+    let machine = out.machine();
+    out.put(&WEB_CONFIG, machine, u64::from(gate.is_successful()));
+    let refused =
+        [("handshake", figures.handshakes_failed), ("password", figures.unauthorized), ("rate", figures.rate_limited)];
+    for (reason, requests) in refused {
+        let of = out.entity(&["reason"], [reason]);
+        out.put(&REFUSED, of, requests);
+    }
+}
+
+fn put_rights(rights: Rights, out: &mut Batch) {
+    for (name, has) in rights.used() {
+        let of = out.entity(&["capability"], [name.as_str()]);
+        out.put(&CAPABILITY, of, has);
+    }
+}
+
 /// Reads the configuration again when told to.
 struct Reloads {
     written: Written,
     current: Config,
     engine: Arc<Engine>,
     source: Source,
+    gate: Option<Arc<Gate>>,
 }
 
 impl Reloads {
     async fn listen(mut self, mut hangup: Signal) {
         while hangup.recv().await.is_some() {
+            if let Some(gate) = &self.gate {
+                gate.reload();
+            }
             let taken = self.reload();
             self.engine.instruments().reloaded(taken);
         }

@@ -3,6 +3,7 @@
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::Write;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 
 /// The form of log lines.
@@ -16,7 +17,9 @@ pub enum Form {
 
 /// Sends the log to standard error from now on, and panics into the log.
 pub fn start(level: LevelFilter, form: Form) {
-    let lines = tracing_subscriber::registry().with(level);
+    // What HTTP/2 has to tell is about each of its frames, and may repeat what a client said.
+    let told = Targets::new().with_default(level).with_target("h2", LevelFilter::OFF);
+    let lines = tracing_subscriber::registry().with(told);
     // A second start, in a test, keeps the first.
     let _ = match form {
         Form::Logfmt => {

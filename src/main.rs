@@ -6,6 +6,8 @@ use wholenode::config::{Command, Written};
 use wholenode::daemon;
 
 fn main() -> ExitCode {
+    // Before anything else: threads have the capabilities of those that start them. The child needs them too.
+    collectors::kit::raise_capabilities();
     // The child is this program too, and must not hold, read or start anything else.
     if std::env::args_os().nth(1).is_some_and(|word| word == collectors::kit::child::ARGUMENT) {
         collectors::kit::child::serve();

@@ -1,4 +1,5 @@
-//! A steady round allocates next to nothing. A binary of its own: it counts what all threads allocate.
+//! A steady round allocates next to nothing, and neither does a page. A binary of its own: it counts what all threads
+//! allocate, and so there is one test.
 
 #![allow(clippy::unwrap_used)]
 
@@ -6,18 +7,24 @@ use collectors::kit::{Child, Clock, Machine, Options, Roots};
 use collectors::{ALL, Chosen, Spec};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 use wholenode::encode::{Format, Text};
 use wholenode::engine::{Engine, Instruments};
+use wholenode::serve::{Making, Pages, Selection, Settings, bind, start};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const ROUNDS: usize = 20;
 const ALLOCATIONS_MAX: usize = 50;
+const PAGES: usize = 200;
+const PAGE_MAX: usize = 12;
 
 #[test]
-fn a_steady_round_allocates_next_to_nothing() {
+fn a_steady_round_and_a_page_allocate_next_to_nothing() {
     let machine = Machine::new(Roots::default(), Clock::Real, None, Child::new(env!("CARGO_BIN_EXE_wholenode")));
     let specs: Vec<_> = ALL.iter().copied().filter(|spec| spec.default).collect();
     let engine = Engine::new(machine, &specs, Duration::ZERO, Instruments::new("test"));
@@ -31,6 +38,51 @@ fn a_steady_round_allocates_next_to_nothing() {
     let allocations = per_round(&engine, &all);
     println!("{allocations:>4} all");
     assert!(allocations < ALLOCATIONS_MAX, "{allocations} allocations in a steady round, {ALLOCATIONS_MAX} at most");
+    let allocations = per_page();
+    println!("{allocations:>4} a page");
+    assert!(allocations <= PAGE_MAX, "{allocations} allocations for a page, {PAGE_MAX} at most");
+}
+
+/// How often a page that says one word asks for memory, from the request to the answer.
+fn per_page() -> usize {
+    let bound = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+    let address = bound[0].address().unwrap();
+    let running = start(Settings::default(), Arc::new(OneWord), bound, Arc::default()).unwrap();
+    let mut client = TcpStream::connect(address).unwrap();
+    let mut answer = vec![0; 4096];
+    let mut ask = || {
+        client.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        while !client.read(&mut answer).is_ok_and(|read| answer[..read].ends_with(b"word 1\n")) {}
+    };
+    (0..20).for_each(|_| ask());
+    let region = Region::new(ALLOCATOR);
+    (0..PAGES).for_each(|_| ask());
+    let stats = region.change();
+    running.stop();
+    // What happens once in a while counts for nothing.
+    (stats.allocations + stats.reallocations) / PAGES
+}
+
+struct OneWord;
+
+impl Pages for OneWord {
+    fn select(&self, _: Option<&str>, _: &[String], _: &[String]) -> Result<Selection, String> {
+        Ok(Arc::new([]))
+    }
+
+    fn begin(&self, _: &Selection, _: Format, _: Duration) -> Box<dyn Making> {
+        Box::new(OneWord)
+    }
+}
+
+impl Making for OneWord {
+    fn make(&self) -> Option<Vec<u8>> {
+        Some(b"word 1\n".to_vec())
+    }
+
+    fn is_held_up(&self) -> bool {
+        false
+    }
 }
 
 /// How often a steady round of these collectors asks for memory, on whatever threads.

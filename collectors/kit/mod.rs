@@ -44,7 +44,7 @@ pub use itself::{Figures, Itself};
 pub use layer::{Quota, Usage};
 pub use machine::{HANDLES_MAX, Machine, Root, Roots};
 pub use options::{Filter, Opt, OptKind, Options, span};
-pub use rights::Rights;
+pub use rights::{Rights, raise_capabilities};
 pub use stamp::Stamp;
 pub use sys::share_heap;
 pub use timex::Timex;

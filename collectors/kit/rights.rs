@@ -1,7 +1,29 @@
 //! What this process may do, and what the kernel's refusals ask for.
 
 use rustix::io::Errno;
-use rustix::thread::{CapabilitySet, capabilities};
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
+
+/// What collectors read more with: files of root's own, and those that tell of other users' processes.
+const USED: CapabilitySet = CapabilitySet::DAC_READ_SEARCH.union(CapabilitySet::SYS_PTRACE);
+
+/// Puts the capabilities that the program uses into effect, where this process is permitted to have them.
+///
+/// The image's binary has them as permitted only (`setcap …+p`): were they effective, the kernel would refuse to start it
+/// wherever a container may not have them. They are this thread's, and those of the threads that it starts from now on.
+/// What is in effect already stays so: root is what the operator chose.
+pub fn raise_capabilities() {
+    if let Ok(sets) = capabilities(None) {
+        let raised = raised(sets);
+        if raised != sets {
+            // Whoever forbids it, `check` and the page tell what this process has.
+            let _ = set_capabilities(None, raised);
+        }
+    }
+}
+
+fn raised(sets: CapabilitySets) -> CapabilitySets {
+    CapabilitySets { effective: sets.effective | (sets.permitted & USED), ..sets }
+}
 
 /// The user that this process runs as, and its capabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +53,11 @@ impl Rights {
         let names = |set: Vec<(&str, _)>| set.into_iter().map(|(name, _)| format!("CAP_{name}")).collect();
         let lacking = lacking.into_iter().filter(|(_, one)| !newer.contains(*one)).collect();
         (names(held), names(lacking))
+    }
+
+    /// The names of those that collectors read more with, and whether it has them.
+    pub fn used(self) -> impl Iterator<Item = (String, bool)> {
+        USED.iter_names().map(move |(name, one)| (format!("CAP_{name}"), self.effective.contains(one)))
     }
 
     /// Whether it has the capability of this name (`CAP_SYS_TIME`).
@@ -67,6 +94,22 @@ mod tests {
         assert!(lacking.contains(&"CAP_SYS_ADMIN".to_owned()) && !lacking.contains(&held[0]));
         assert!(some.has("CAP_SYS_TIME") && !some.has("CAP_SYS_PTRACE") && !some.has("SYS_TIME"));
         assert!(Rights { user: 0, effective: CapabilitySet::all() }.capabilities().1.is_empty());
+    }
+
+    #[test]
+    fn only_what_is_permitted_and_used_is_raised() {
+        let permitted = CapabilitySet::SYS_PTRACE | CapabilitySet::SYS_ADMIN;
+        let none = CapabilitySet::empty();
+        let sets = CapabilitySets { effective: CapabilitySet::CHOWN, permitted, inheritable: none };
+        let raised = raised(sets);
+        assert_eq!(raised.effective, CapabilitySet::CHOWN | CapabilitySet::SYS_PTRACE);
+        assert_eq!((raised.permitted, raised.inheritable), (permitted, none));
+        raise_capabilities();
+        let of = Rights { user: 65534, effective: raised.effective }.used();
+        assert_eq!(
+            of.collect::<Vec<_>>(),
+            [("CAP_DAC_READ_SEARCH".to_owned(), false), ("CAP_SYS_PTRACE".to_owned(), true)]
+        );
     }
 
     #[test]

@@ -28,6 +28,19 @@ pub fn share_heap() {
 #[cfg(not(target_env = "gnu"))]
 pub fn share_heap() {}
 
+/// Takes the place of glibc's `__clone3`, where the linker is told so (build.rs), and says that the kernel has none.
+///
+/// glibc starts threads and processes by clone3, and by clone only if the answer was ENOSYS. Docker before 20.10.10 answers
+/// EPERM, as it does for all calls that it does not know: there, no thread could be started. clone does all that is asked for.
+#[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+// SAFETY: nothing else has this name, and only what the linker puts in the place of `__clone3` refers to it.
+#[unsafe(no_mangle)]
+extern "C" fn __wrap___clone3(_: *mut c_void, _: usize, _: *const c_void, _: *mut c_void) -> libc::c_int {
+    // SAFETY: it is where this thread's errno is.
+    unsafe { *libc::__errno_location() = libc::ENOSYS };
+    -1
+}
+
 /// Asks for the state of the kernel's clock, and changes nothing.
 ///
 /// The number is adjtimex's own: what C libraries call of that name may be clock_adjtime, which fewer seccomp profiles allow.

@@ -98,6 +98,7 @@ struct Filesystem {
 }
 
 /// A mount that is shown.
+#[derive(Default)]
 struct Shown {
     device: String,
     mount_point: String,
@@ -105,6 +106,19 @@ struct Shown {
     major: String,
     minor: String,
     readonly: bool,
+    /// Whether we saw it writable since the table was read.
+    was_writable: bool,
+}
+
+impl Shown {
+    /// Whether it is read-only, by the table or by an answer.
+    ///
+    /// A filesystem turns read-only by itself after an error, without a change of the table. But an answer is about the
+    /// mount as we see it, and a container or a hardened service sees all of them read-only: only what was writable turned.
+    fn is_readonly(&mut self, answer: Option<&StatFs>) -> bool {
+        self.was_writable |= answer.is_some_and(|size| !size.readonly);
+        self.readonly || (self.was_writable && answer.is_some_and(|size| size.readonly))
+    }
 }
 
 fn open(_: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
@@ -124,14 +138,13 @@ impl Collector for Filesystem {
         self.faults.iter().for_each(|fault| out.fault(fault.clone()));
         let answers = host.statfs(&self.mounts, PATIENCE);
         let mut unknown = None;
-        for (shown, answer) in self.shown.iter().zip(answers) {
+        for (shown, answer) in self.shown.iter_mut().zip(answers) {
             let error = match &answer {
                 Ok(_) => String::new(),
                 Err(error) => words(error),
             };
             let of = out.entity(LABELS, [&shown.device, &error, &shown.fs_type, &shown.mount_point]);
-            // A filesystem turns read-only by itself after an error, without a change of the table.
-            out.put(&READONLY, of, shown.readonly || answer.as_ref().is_ok_and(|size| size.readonly));
+            out.put(&READONLY, of, shown.is_readonly(answer.as_ref().ok()));
             match answer {
                 Ok(size) => {
                     out.put(&DEVICE_ERROR, of, 0u64);
@@ -178,6 +191,7 @@ impl Filesystem {
                 major: row.number.0.to_string(),
                 minor: row.number.1.to_string(),
                 readonly: row.readonly,
+                was_writable: false,
             });
             self.mounts.push(host.mount(&row, Question::Size));
         }
@@ -271,6 +285,20 @@ node_filesystem_readonly{device="c",device_error="no such file or directory",fst
 ! stuck
 "#;
         tree.check(&SPEC, &[], expected.trim_start());
+    }
+
+    #[test]
+    fn a_view_that_is_read_only_says_nothing_of_the_machine() {
+        let shown = |readonly| Shown { readonly, ..Shown::default() };
+        let says = |readonly| {
+            let (block_size, blocks, blocks_free, blocks_available, files, files_free) = (1, 1, 1, 1, 1, 1);
+            Some(StatFs { block_size, blocks, blocks_free, blocks_available, files, files_free, readonly })
+        };
+        let after =
+            |mut shown: Shown, answers: [Option<StatFs>; 3]| answers.map(|answer| shown.is_readonly(answer.as_ref()));
+        assert_eq!(after(shown(false), [says(true), None, says(true)]), [false, false, false]);
+        assert_eq!(after(shown(false), [says(false), says(true), None]), [false, true, false]);
+        assert_eq!(after(shown(true), [says(true), None, says(false)]), [true, true, true]);
     }
 
     fn shown(tree: &Tree, options: &[(&str, &str)]) -> Vec<String> {

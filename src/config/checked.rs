@@ -1,7 +1,7 @@
 //! What was given → one checked configuration.
 
 use super::keys::{Given, Key, Layer, Meaning, Source, option, switch};
-use super::settings::{CONFIG_FILE, DISABLE_DEFAULTS, Level, LogFormat, SETTINGS};
+use super::settings::{CONFIG_FILE, DISABLE_DEFAULTS, Level, LogFormat, RequireTls, SETTINGS, WEB_FILE};
 use super::{Chosen, Config, Error, Log, names};
 use crate::serve::Listen;
 use collectors::Spec;
@@ -25,6 +25,8 @@ pub(super) fn config(
         telemetry_path: process.word("web.telemetry-path", "a path such as /metrics", telemetry_path)?,
         max_requests: max_requests.ok_or_else(|| process.fail("web.max-requests", "a smaller number"))?,
         exporter_metrics: !process.options.flag("web.disable-exporter-metrics"),
+        web_file: optional(WEB_FILE).filter(|path| !path.is_empty()),
+        require_tls: process.word("web.require-tls", "never, public or always", RequireTls::of)?,
         openmetrics: process.options.flag("web.enable-openmetrics"),
         families: process.options.filter("metrics.include", "metrics.exclude"),
         roots: Roots {

@@ -14,8 +14,8 @@ const FILE_MAX: u64 = 1 << 20;
 /// How deep mappings are nested.
 const DEPTH_MAX: usize = 16;
 
-/// Reads a text file that the user named.
-pub(super) fn read(path: &str) -> Result<String, Error> {
+/// Reads a file that the user named.
+pub(super) fn bytes(path: &str) -> Result<Vec<u8>, Error> {
     let fail = |why: String| Error::new(format!("{path}: {why}"));
     let io = |error: std::io::Error| fail(error.to_string());
     // Before it is opened: opening a pipe would wait for its writer.
@@ -28,7 +28,12 @@ pub(super) fn read(path: &str) -> Result<String, Error> {
     if bytes.len() as u64 > FILE_MAX {
         return Err(fail(format!("expected at most {FILE_MAX} bytes")));
     }
-    String::from_utf8(bytes).map_err(|error| {
+    Ok(bytes)
+}
+
+/// Reads a text file that the user named.
+pub(super) fn read(path: &str) -> Result<String, Error> {
+    String::from_utf8(bytes(path)?).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let line = 1 + error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count();
         Error::new(format!("{path}:{line}: expected UTF-8"))

@@ -15,9 +15,11 @@ mod reference;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod web;
 
 pub use reference::metrics;
-pub use settings::{Level, LogFormat};
+pub use settings::{Level, LogFormat, RequireTls};
+pub use web::WebFile;
 
 use crate::serve::Listen;
 use collectors::kit::{Filter, Roots};
@@ -56,6 +58,10 @@ pub struct Config {
     pub max_requests: usize,
     /// Whether the process tells about itself.
     pub exporter_metrics: bool,
+    /// The file of the web configuration.
+    pub web_file: Option<String>,
+    /// Where there has to be TLS.
+    pub require_tls: RequireTls,
     /// Whether OpenMetrics is served to those who ask for it.
     pub openmetrics: bool,
     /// Which families are served.
@@ -81,6 +87,8 @@ impl Config {
             ("web.listen-address", self.listen != running.listen),
             ("web.telemetry-path", self.telemetry_path != running.telemetry_path),
             ("web.max-requests", self.max_requests != running.max_requests),
+            ("web.config.file", self.web_file != running.web_file),
+            ("web.require-tls", self.require_tls != running.require_tls),
             ("web.enable-openmetrics", self.openmetrics != running.openmetrics),
             ("path.*", self.roots != running.roots || self.calls != running.calls),
             ("log.*", self.log != running.log),

@@ -251,6 +251,7 @@ pub(super) static RENAMED: &[Renamed] = &[
     old("collector.qdisk.device-exclude", "collector.qdisc.device-exclude"),
     old("collector.systemd.unit-whitelist", "collector.systemd.unit-include"),
     old("collector.systemd.unit-blacklist", "collector.systemd.unit-exclude"),
+    old("web.config", "web.config.file"),
     other("collector.bcache.priorityStats", "collector.bcache.priority-stats"),
     other("collector.powersupply.ignored-supplies", "collector.powersupplyclass.ignored-supplies"),
 ];
@@ -289,13 +290,8 @@ pub(super) static WITHOUT_EFFECT: &[Foreign] = &[
 /// Flags whose absence would surprise: they stop the start. An empty value, or the negation, asks for nothing and is taken.
 pub(super) static REFUSED: &[Foreign] = &[
     switch("web.systemd-socket", "wholenode opens its sockets itself; name them with --web.listen-address"),
-    valued("web.config.file", NO_WEB_CONFIG),
-    valued("web.config", NO_WEB_CONFIG),
     valued("collectors.enabled", "name each one: --collector.disable-defaults --collector.NAME …"),
 ];
-
-const NO_WEB_CONFIG: &str =
-    "this wholenode reads no web configuration; listen on localhost or unix:/PATH, and put a proxy with TLS in front";
 
 const fn valued(word: &'static str, why: &'static str) -> Foreign {
     Foreign { word, is_switch: false, why }

@@ -1,5 +1,6 @@
 //! The settings of the process, in one table: flags, file, environment, help and reference come from it.
 
+use crate::serve::Listen;
 use collectors::kit::{Opt, OptKind};
 
 /// The settings, in the order of the help. The part before the first dot is their section.
@@ -10,6 +11,18 @@ pub(super) static SETTINGS: &[Opt] = &[
         OptKind::List,
         ":9100",
         "Where to listen: :PORT, ADDRESS:PORT, [ADDRESS]:PORT or unix:/PATH.",
+    ),
+    row(
+        WEB_FILE,
+        OptKind::Text,
+        "",
+        "A YAML file as Prometheus' exporter-toolkit has it: TLS, passwords, headers, rate. It is read again when it changes.",
+    ),
+    row(
+        "web.require-tls",
+        OptKind::Text,
+        "never",
+        "Where not to start without TLS: public, on addresses that others can reach; always; never.",
     ),
     row("web.telemetry-path", OptKind::Text, "/metrics", "The path of the page with everything."),
     row(
@@ -55,6 +68,8 @@ pub(super) static SETTINGS: &[Opt] = &[
 
 /// The file; the one setting that can't stand in it.
 pub(super) const CONFIG_FILE: &str = "config.file";
+/// The file of the web configuration.
+pub(super) const WEB_FILE: &str = "web.config.file";
 /// Turns all collectors off.
 pub(super) const DISABLE_DEFAULTS: &str = "collector.disable-defaults";
 
@@ -103,6 +118,39 @@ impl Level {
             "error" => Level::Error,
             _ => return None,
         })
+    }
+}
+
+/// Where there has to be TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequireTls {
+    /// Nowhere.
+    Never,
+    /// On every address but those of this machine alone.
+    Public,
+    /// On every address, sockets in the filesystem included.
+    Always,
+}
+
+impl RequireTls {
+    /// The meaning of a word.
+    pub(super) fn of(word: &str) -> Option<Self> {
+        Some(match word {
+            "never" => RequireTls::Never,
+            "public" => RequireTls::Public,
+            "always" => RequireTls::Always,
+            _ => return None,
+        })
+    }
+
+    /// Whether an address needs it.
+    pub fn wants(self, listen: &Listen) -> bool {
+        match (self, listen) {
+            (RequireTls::Never, _) => false,
+            (RequireTls::Always, _) | (RequireTls::Public, Listen::Any(_)) => true,
+            (RequireTls::Public, Listen::Unix(_)) => false,
+            (RequireTls::Public, Listen::Address(address)) => !address.ip().to_canonical().is_loopback(),
+        }
     }
 }
 

@@ -247,9 +247,32 @@ fn what_only_tunes_node_exporter_is_taken_with_a_warning() {
 #[test]
 fn what_can_not_be_honoured_is_refused_by_name() {
     assert!(refused(&["--web.systemd-socket"], &[]).starts_with("--web.systemd-socket: wholenode opens its sockets"));
-    assert!(refused(&["--web.config.file=/etc/web.yml"], &[]).contains("put a proxy with TLS in front"));
     assert!(refused(&["--collectors.enabled=cpu"], &[]).contains("--collector.disable-defaults"));
-    assert!(config(&["--web.config.file=", "--no-web.systemd-socket"], &[]).is_ok());
+    assert!(config(&["--no-web.systemd-socket"], &[]).is_ok());
+}
+
+#[test]
+fn the_file_of_the_web_configuration_is_named_as_node_exporter_does() {
+    let file = |flags: &[&str]| config(flags, &[]).unwrap().web_file;
+    assert_eq!(file(&["--web.config.file=/etc/web.yml"]), Some("/etc/web.yml".to_owned()));
+    assert_eq!(file(&["--web.config=web.yml"]), Some("web.yml".to_owned()));
+    assert_eq!((file(&["--web.config.file="]), file(&[])), (None, None));
+}
+
+#[test]
+fn where_tls_has_to_be_is_one_of_three_words() {
+    let wants = |word: &str, address: &str| {
+        let flags = [format!("--web.require-tls={word}"), format!("--web.listen-address={address}")];
+        let config = config(&flags.each_ref().map(String::as_str), &[]).unwrap();
+        config.require_tls.wants(&config.listen[0])
+    };
+    let all = [":9100", "0.0.0.0:9100", "10.0.0.1:1", "localhost:1", "127.1.2.3:1", "[::1]:1", "unix:/run/w.sock"];
+    let of = |word: &str| all.map(|address| wants(word, address));
+    assert_eq!(of("never"), [false; 7]);
+    assert_eq!(of("public"), [true, true, true, false, false, false, false]);
+    assert_eq!(of("always"), [true; 7]);
+    let error = refused(&["--web.require-tls=yes"], &[]);
+    assert_eq!(error, "--web.require-tls: \"yes\": expected never, public or always");
 }
 
 #[test]

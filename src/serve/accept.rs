@@ -1,25 +1,19 @@
 //! Running the server: accepting, stopping.
 
 use super::bind::{Bound, Socket};
-use super::conns::Conn;
-use super::guard::{Guarded, Serving, Stream};
+use super::guard::Stream;
 use super::hub::LISTENERS;
 use super::routes::Server;
-use super::{Pages, Settings, State, lock, threads};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use super::{Pages, Settings, State, lock, speak, threads};
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with, sockopt};
-use std::convert::Infallible;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Header lines a request may have.
-const HEADERS_MAX: usize = 64;
 /// Connections that are accepted at a time.
 const AT_A_TIME: usize = 64;
 /// How long nothing is accepted after an error that is nobody's fault.
@@ -135,9 +129,7 @@ impl Server {
         }
         let Some(conn) = self.conns.admit() else { return };
         let stream = Arc::new(Stream::new(stream));
-        let guarded = Guarded::new(&stream, &conn, &self.state);
-        let serving = Serving::new(stream, serve(Arc::clone(self), guarded, Arc::clone(&conn)));
-        *lock(&conn.serving) = Some(serving);
+        *lock(&conn.serving) = speak::begin(self, stream, &conn);
         if self.conns.find(conn.id).is_none() {
             // It had to go before there was anything to close.
             return conn.cut();
@@ -164,17 +156,4 @@ impl Server {
             self.drive(&conn, false);
         }
     }
-}
-
-async fn serve(server: Arc<Server>, stream: Guarded, conn: Arc<Conn>) {
-    let (server, conn) = (&server, &conn);
-    let service = service_fn(|request| async move { Ok::<_, Infallible>(server.answer(conn, request).await) });
-    let connection = http1::Builder::new()
-        // `Server::drive` does this; hyper's would also end kept connections.
-        .header_read_timeout(None)
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(server.settings.limits.head_bytes.max(8192))
-        .serve_connection(stream, service);
-    // How it ended is the client's business; what it cost is counted elsewhere.
-    let _ = connection.await;
 }

@@ -1,7 +1,7 @@
 //! The body of an answer: one piece, shared with every other client that gets the same page.
 
 use super::State;
-use super::conns::Conn;
+use super::conn::Conn;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use std::convert::Infallible;
 use std::mem;
@@ -9,24 +9,52 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 /// The body of an answer. When hyper drops it, everything is in hyper's buffer; the next flush ends the answer.
+///
+/// With HTTP/2, hyper may hold the bytes for as long as the client opens no window; then they tell it themselves.
 pub(super) struct Answer {
     bytes: Bytes,
-    conn: Arc<Conn>,
+    conn: Option<Arc<Conn>>,
 }
 
 impl Answer {
     /// To be handed to hyper at once: the time to write starts here.
     pub(super) fn new(conn: &Arc<Conn>, bytes: Bytes) -> Self {
-        conn.answering(&bytes);
-        Answer { bytes, conn: Arc::clone(conn) }
+        let begun = conn.answering(&bytes);
+        if conn.is_multiplexed() {
+            let bytes = Bytes::from_owner(Sending { bytes, begun, conn: Arc::clone(conn) });
+            return Answer { bytes, conn: None };
+        }
+        Answer { bytes, conn: Some(Arc::clone(conn)) }
     }
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        self.conn.buffered();
+        if let Some(conn) = &self.conn {
+            conn.buffered();
+        }
+    }
+}
+
+/// Bytes that are on their way until the last piece of them is dropped.
+struct Sending {
+    bytes: Bytes,
+    begun: Instant,
+    conn: Arc<Conn>,
+}
+
+impl AsRef<[u8]> for Sending {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.conn.sent(self.begun);
     }
 }
 

@@ -1,148 +1,12 @@
-//! Every connection, what it is doing and since when; who has to go when there are too many.
+//! Every connection; who has to go when there are too many.
 
-use super::guard::Serving;
+use super::conn::{Conn, Phase};
 use super::hub::Hub;
 use super::{Limits, State, lock};
-use hyper::body::Bytes;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::task::Wake;
 use std::time::{Duration, Instant};
-
-/// What a connection is doing. The order is the order in which connections have to go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Phase {
-    /// A request's head is awaited: the first one, or one of which a part is there.
-    Head,
-    /// Nothing since the last answer.
-    Idle,
-    /// An answer is on its way out.
-    Writing,
-    /// An answer is being made.
-    Making,
-}
-
-/// One connection.
-pub(super) struct Conn {
-    pub(super) id: u64,
-    limits: Limits,
-    now: Mutex<Now>,
-    hub: Arc<Hub>,
-    /// hyper, as long as the connection is open. Held only by who drives or closes it, and never while a page is made.
-    pub(super) serving: Mutex<Option<Serving>>,
-}
-
-/// Whoever waits for a page is woken by the thread that made it, which goes on with the connection.
-impl Wake for Conn {
-    fn wake(self: Arc<Self>) {
-        let hub = Arc::clone(&self.hub);
-        hub.ready(self);
-    }
-}
-
-struct Now {
-    phase: Phase,
-    since: Instant,
-    /// A request waits for its answer. With pipelining, the one before may still be on its way out.
-    making: bool,
-    /// Answers that are not yet in hyper's buffer.
-    unbuffered: usize,
-    /// The last bytes read were the end of a head, so nothing of a next request is there.
-    whole: bool,
-    /// The page on its way out: its address, which tells it from others as long as it lives, and its length.
-    page: Option<(usize, usize)>,
-}
-
-impl Now {
-    fn enter(&mut self, phase: Phase) {
-        self.phase = phase;
-        self.since = Instant::now();
-    }
-}
-
-impl Conn {
-    fn new(id: u64, limits: Limits, hub: Arc<Hub>) -> Self {
-        let now =
-            Now { phase: Phase::Head, since: Instant::now(), making: false, unbuffered: 0, whole: false, page: None };
-        Conn { id, limits, now: Mutex::new(now), hub, serving: Mutex::default() }
-    }
-
-    /// What it does, and when that is over at the latest. Whoever waits for a page gives up by itself.
-    pub(super) fn due(&self) -> (Phase, Option<Instant>) {
-        let now = lock(&self.now);
-        let limits = &self.limits;
-        let limit = match now.phase {
-            Phase::Head => limits.header,
-            Phase::Idle => limits.idle,
-            Phase::Writing => limits.write,
-            Phase::Making => return (Phase::Making, None),
-        };
-        (now.phase, Some(now.since + limit))
-    }
-
-    /// Bytes came in.
-    pub(super) fn read(&self, bytes: &[u8]) {
-        let mut now = lock(&self.now);
-        now.whole = bytes.ends_with(b"\n\r\n") || bytes.ends_with(b"\n\n");
-        if now.phase == Phase::Idle {
-            now.enter(Phase::Head);
-        }
-    }
-
-    /// A head is complete.
-    pub(super) fn asked(&self) {
-        let mut now = lock(&self.now);
-        now.making = true;
-        if now.phase != Phase::Writing {
-            now.enter(Phase::Making);
-        }
-    }
-
-    /// The answer is there and goes to hyper.
-    pub(super) fn answering(&self, body: &Bytes) {
-        let mut now = lock(&self.now);
-        now.making = false;
-        now.unbuffered += 1;
-        if now.phase != Phase::Writing {
-            now.enter(Phase::Writing);
-        }
-        now.page = now.page.or((!body.is_empty()).then(|| (body.as_ptr() as usize, body.len())));
-    }
-
-    /// The answer is in hyper's buffer.
-    pub(super) fn buffered(&self) {
-        let mut now = lock(&self.now);
-        now.unbuffered = now.unbuffered.saturating_sub(1);
-    }
-
-    /// hyper's buffer is empty: everything is with the kernel.
-    pub(super) fn flushed(&self) {
-        let mut now = lock(&self.now);
-        if now.phase == Phase::Writing && now.unbuffered == 0 {
-            now.page = None;
-            let next = match (now.making, now.whole) {
-                (true, _) => Phase::Making,
-                (false, true) => Phase::Idle,
-                (false, false) => Phase::Head,
-            };
-            now.enter(next);
-        }
-    }
-
-    fn rank(&self) -> (bool, Phase, Instant) {
-        let now = lock(&self.now);
-        // Half-open and idle ones are equal: the oldest goes. Among the served, those that read go first.
-        let served = now.phase > Phase::Idle;
-        (served, if served { now.phase } else { Phase::Idle }, now.since)
-    }
-
-    /// Closes it. To be called with no other lock held.
-    pub(super) fn cut(&self) {
-        let serving = lock(&self.serving).take();
-        drop(serving);
-    }
-}
 
 /// All connections.
 pub(super) struct Conns {
@@ -242,14 +106,7 @@ impl Conns {
             return;
         }
         let mut open = lock(&self.open);
-        let mut readers: Vec<(Instant, u64, (usize, usize))> = open
-            .values()
-            .filter_map(|conn| {
-                let now = lock(&conn.now);
-                let page = now.page.filter(|_| now.phase == Phase::Writing)?;
-                Some((now.since, conn.id, page))
-            })
-            .collect();
+        let mut readers: Vec<_> = open.values().filter_map(|conn| conn.reads()).collect();
         readers.sort_unstable();
         let mut out = Vec::new();
         for (at, (_, id, page)) in readers.iter().enumerate() {

@@ -4,7 +4,7 @@
 //! come in and when all of an answer is with the kernel, and each connection has one time for all limits.
 
 use super::State;
-use super::conns::{Conn, Phase};
+use super::conn::{Conn, Phase};
 use super::hub::Hub;
 use super::routes::Server;
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -12,18 +12,20 @@ use rustix::event::epoll::EventFlags;
 use rustix::io::{Errno, read, writev};
 use rustix::net::{Shutdown, shutdown};
 use std::future::Future;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write as _};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 /// A request's head is read in pieces of this size; most are a single one.
 const PIECE: usize = 2048;
+/// How often in a row one connection reads from its socket, below TLS, before others have their turn.
+const TURNS: usize = 32;
 
 /// A socket, and what hyper waits for at it. Only who drives the connection changes it.
 pub(super) struct Stream {
@@ -32,13 +34,24 @@ pub(super) struct Stream {
     readable: AtomicBool,
     wants_in: AtomicBool,
     wants_out: AtomicBool,
+    turns: AtomicUsize,
 }
 
 impl Stream {
     pub(super) fn new(socket: OwnedFd) -> Self {
         let no = || AtomicBool::new(false);
         // The request may have come with the connection.
-        Stream { socket, readable: AtomicBool::new(true), wants_in: no(), wants_out: no() }
+        let readable = AtomicBool::new(true);
+        Stream { socket, readable, wants_in: no(), wants_out: no(), turns: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn socket(&self) -> &OwnedFd {
+        &self.socket
+    }
+
+    /// Whether this connection may read once more before others have their turn.
+    pub(super) fn may_go_on(&self) -> bool {
+        self.turns.fetch_add(1, Relaxed) < TURNS
     }
 
     fn wants(&self) -> EventFlags {
@@ -47,7 +60,54 @@ impl Stream {
     }
 }
 
-/// The stream as hyper sees it.
+/// The stream as what lies between it and hyper sees it: what can't be done at once would block.
+pub(super) struct Raw<'a>(pub(super) &'a Stream);
+
+impl io::Read for Raw<'_> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let (stream, most) = (self.0, room.len());
+        while stream.readable.load(Relaxed) {
+            match read(&stream.socket, &mut *room) {
+                Ok(count) => {
+                    // The end is told again and again.
+                    stream.readable.store(count == most || count == 0, Relaxed);
+                    return Ok(count);
+                }
+                Err(Errno::AGAIN) => stream.readable.store(false, Relaxed),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        stream.wants_in.store(true, Relaxed);
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+}
+
+impl io::Write for Raw<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        loop {
+            match writev(&self.0.socket, slices) {
+                Ok(count) => return Ok(count),
+                Err(Errno::AGAIN) => {
+                    self.0.wants_out.store(true, Relaxed);
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The stream as hyper sees it, without TLS.
 pub(super) struct Guarded {
     stream: Arc<Stream>,
     conn: Arc<Conn>,
@@ -96,19 +156,13 @@ impl Write for Guarded {
         _: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        loop {
-            match writev(&self.stream.socket, slices) {
-                Ok(bytes) => {
-                    self.state.sent_bytes.fetch_add(bytes as u64, Relaxed);
-                    return Poll::Ready(Ok(bytes));
-                }
-                Err(Errno::AGAIN) => {
-                    self.stream.wants_out.store(true, Relaxed);
-                    return Poll::Pending;
-                }
-                Err(Errno::INTR) => {}
-                Err(error) => return Poll::Ready(Err(error.into())),
+        match Raw(&self.stream).write_vectored(slices) {
+            Ok(bytes) => {
+                self.state.sent_bytes.fetch_add(bytes as u64, Relaxed);
+                Poll::Ready(Ok(bytes))
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
         }
     }
 
@@ -151,6 +205,7 @@ impl Serving {
         }
         self.stream.wants_in.store(false, Relaxed);
         self.stream.wants_out.store(false, Relaxed);
+        self.stream.turns.store(0, Relaxed);
         let waker = Waker::from(Arc::clone(conn));
         let work = self.work.as_mut();
         // How it ended is the client's business; what it cost is counted elsewhere.
@@ -186,7 +241,9 @@ impl Server {
             let late = due.is_some_and(|due| due <= Instant::now());
             if late {
                 self.conns.late(phase);
-            } else if !(self.conns.stopping() && phase <= Phase::Idle) && serving.arm(&self.hub, conn).is_ok() {
+            } else if !((self.conns.stopping() || conn.leaves()) && phase <= Phase::Idle)
+                && serving.arm(&self.hub, conn).is_ok()
+            {
                 if let Some(due) = due {
                     self.clock.by(due);
                 }

@@ -1,9 +1,9 @@
 //! What all threads of the server wait at: one epoll instance, and the lists of what is to be done beside its events.
 //!
-//! Everything that puts something on a list runs on a thread of the server, and each thread looks at the lists before
-//! it waits again: nothing has to be woken for them.
+//! Nearly everything that puts something on a list runs on a thread of the server, and each thread looks at the lists
+//! before it waits again: nothing has to be woken for them. Who checks passwords rings the bell.
 
-use super::conns::Conn;
+use super::conn::Conn;
 use super::lock;
 use super::share::Job;
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
@@ -67,7 +67,9 @@ impl Hub {
     }
 
     pub(super) fn take_ready(&self) -> Option<Arc<Conn>> {
-        lock(&self.ready).pop_front()
+        let conn = lock(&self.ready).pop_front()?;
+        conn.taken();
+        Some(conn)
     }
 
     /// A page is to be made.

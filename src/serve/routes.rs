@@ -5,7 +5,9 @@
 use super::accept::Listener;
 use super::alarm::Clock;
 use super::answer::Answer;
-use super::conns::{Conn, Conns};
+use super::conn::Conn;
+use super::conns::Conns;
+use super::gate::{Door, Refusal, Rules};
 use super::hub::{CLOCK, Hub};
 use super::promise::Missed;
 use super::query::Filter;
@@ -14,7 +16,9 @@ use super::state::Counted;
 use super::threads::Threads;
 use super::{Format, Pages, Settings, State, landing, negotiate};
 use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{
+    ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE,
+};
 use hyper::{Method, Request, Response, StatusCode};
 use std::io;
 use std::sync::Arc;
@@ -35,6 +39,8 @@ pub(super) struct Server {
     pub(super) clock: Arc<Clock>,
     pub(super) threads: Threads,
     pub(super) listeners: Vec<Listener>,
+    /// Where the web configuration is kept, if there is one.
+    pub(super) door: Option<Door>,
     pages: Arc<dyn Pages>,
     pub(super) share: Arc<Share>,
     base: String,
@@ -81,7 +87,10 @@ impl Server {
         let conns = Arc::new(Conns::new(settings.limits, Arc::clone(&state), Arc::clone(&hub)));
         let (of, counted, kept) = (Arc::clone(&pages), Arc::clone(&state), Arc::clone(&conns));
         let share = Share::new(&settings, of, counted, kept, Arc::clone(&hub), Arc::clone(&clock))?;
+        let patience = settings.limits.header;
+        let door = settings.gate.clone().map(|gate| Door::new(gate, Arc::clone(&hub), patience)).transpose()?;
         Ok(Server {
+            door,
             base: settings.base(),
             landing: Bytes::from(landing::page(&settings)),
             threads: Threads::new(settings.max_requests),
@@ -98,12 +107,32 @@ impl Server {
 
     /// The answer to a request.
     pub(super) async fn answer(&self, conn: &Arc<Conn>, request: Request<Incoming>) -> Response<Answer> {
-        conn.asked();
+        let _asked = conn.asked();
+        let (rules, admitted) = match &self.door {
+            Some(door) => {
+                let (rules, admitted) = door.admit(request.headers(), conn.generation(), &self.state).await;
+                (Some(rules), admitted)
+            }
+            None => (None, Ok(())),
+        };
+        let reply = match admitted {
+            Ok(()) => self.reply(&request).await,
+            Err(refusal) => {
+                if refusal == Refusal::Outdated {
+                    conn.leave();
+                }
+                refused(refusal)
+            }
+        };
+        self.response(conn, &request, reply, rules.as_deref())
+    }
+
+    async fn reply(&self, request: &Request<Incoming>) -> Reply {
         let allowed = matches!(*request.method(), Method::GET | Method::HEAD);
-        let reply = match self.route(request.uri().path()) {
+        match self.route(request.uri().path()) {
             Route::Page(group) => {
                 let counted = Counted::new(&self.state.in_flight);
-                let reply = if allowed { self.page(group, &request).await } else { not_allowed() };
+                let reply = if allowed { self.page(group, request).await } else { not_allowed() };
                 self.state.answered(reply.status.as_u16());
                 drop(counted);
                 reply
@@ -113,10 +142,7 @@ impl Server {
             Route::Healthy => Reply::sentence(StatusCode::OK, "The process runs."),
             Route::Ready => self.ready(),
             Route::Landing => Reply::new(StatusCode::OK, HTML, self.landing.clone()),
-        };
-        // A body would have to be read before the next request; nobody here wants one.
-        let close = !request.body().is_end_stream() || self.conns.stopping();
-        response(conn, reply, close)
+        }
     }
 
     fn route(&self, path: &str) -> Route<'_> {
@@ -187,6 +213,50 @@ impl Server {
             Err(sentence) => Reply::sentence(StatusCode::SERVICE_UNAVAILABLE, &sentence),
         }
     }
+
+    fn response(
+        &self,
+        conn: &Arc<Conn>,
+        request: &Request<Incoming>,
+        reply: Reply,
+        rules: Option<&Rules>,
+    ) -> Response<Answer> {
+        let length = reply.body.len();
+        let is_multiplexed = conn.is_multiplexed();
+        // For HEAD, hyper sends the headers and drops the body unread; with HTTP/2 it sends whatever there is.
+        let body = if is_multiplexed && request.method() == Method::HEAD { Bytes::new() } else { reply.body };
+        let mut response = Response::new(Answer::new(conn, body));
+        *response.status_mut() = reply.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.kind));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        if reply.gzip {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        if reply.kind == PLAIN {
+            // The sentence may repeat what the client sent.
+            const NO_SNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
+            headers.insert(NO_SNIFF, HeaderValue::from_static("nosniff"));
+        }
+        match reply.status {
+            StatusCode::METHOD_NOT_ALLOWED => {
+                headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            }
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+            }
+            _ => {}
+        }
+        for (name, value) in rules.into_iter().flat_map(|rules| &rules.headers) {
+            headers.insert(name, value.clone());
+        }
+        // A body would have to be read before the next request; nobody here wants one.
+        let close = !request.body().is_end_stream() || self.conns.stopping() || conn.leaves();
+        if close && !is_multiplexed {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
 }
 
 fn failed() -> Reply {
@@ -197,27 +267,17 @@ fn not_allowed() -> Reply {
     Reply::sentence(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD are allowed here.")
 }
 
-fn response(conn: &Arc<Conn>, reply: Reply, close: bool) -> Response<Answer> {
-    let length = reply.body.len();
-    // For HEAD, hyper sends the headers and drops the body unread.
-    let mut response = Response::new(Answer::new(conn, reply.body));
-    *response.status_mut() = reply.status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.kind));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    if reply.gzip {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+fn refused(refusal: Refusal) -> Reply {
+    match refusal {
+        Refusal::TooMany => Reply::sentence(StatusCode::TOO_MANY_REQUESTS, "Too many requests, try again later."),
+        Refusal::Unauthorized => {
+            Reply::sentence(StatusCode::UNAUTHORIZED, "A user's name and password are needed here.")
+        }
+        Refusal::Outdated => {
+            Reply::sentence(StatusCode::MISDIRECTED_REQUEST, "More is demanded of a connection now: connect again.")
+        }
+        Refusal::Busy => {
+            Reply::sentence(StatusCode::SERVICE_UNAVAILABLE, "Too many passwords wait to be checked, try again later.")
+        }
     }
-    if reply.kind == PLAIN {
-        // The sentence may repeat what the client sent.
-        const NO_SNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
-        headers.insert(NO_SNIFF, HeaderValue::from_static("nosniff"));
-    }
-    if reply.status == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-    }
-    if close {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
 }

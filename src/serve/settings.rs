@@ -1,5 +1,7 @@
 //! What the server can be told.
 
+use super::Gate;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the server can be told.
@@ -21,6 +23,8 @@ pub struct Settings {
     pub max_age: Duration,
     /// What a client may take.
     pub limits: Limits,
+    /// Who may come in; everyone, in the clear, if there is none.
+    pub gate: Option<Arc<Gate>>,
 }
 
 /// A page with one group of collectors, at `<telemetry path>/<name>`.
@@ -90,6 +94,7 @@ impl Default for Settings {
             max_requests: 40,
             max_age: Duration::ZERO,
             limits: Limits::default(),
+            gate: None,
         }
     }
 }

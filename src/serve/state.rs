@@ -22,6 +22,9 @@ pub struct State {
     pub(super) late_idle: AtomicU64,
     pub(super) late_write: AtomicU64,
     pub(super) crowded_out: AtomicU64,
+    pub(super) handshakes_failed: AtomicU64,
+    pub(super) unauthorized: AtomicU64,
+    pub(super) rate_limited: AtomicU64,
 }
 
 /// The counters at one moment.
@@ -55,6 +58,12 @@ pub struct Figures {
     pub late_write: u64,
     /// Connections closed to make room for others.
     pub crowded_out: u64,
+    /// Connections closed because TLS did not come about.
+    pub handshakes_failed: u64,
+    /// Requests refused because they brought no right password.
+    pub unauthorized: u64,
+    /// Requests refused because there were too many of them.
+    pub rate_limited: u64,
 }
 
 impl State {
@@ -75,6 +84,9 @@ impl State {
             late_idle: self.late_idle.load(Relaxed),
             late_write: self.late_write.load(Relaxed),
             crowded_out: self.crowded_out.load(Relaxed),
+            handshakes_failed: self.handshakes_failed.load(Relaxed),
+            unauthorized: self.unauthorized.load(Relaxed),
+            rate_limited: self.rate_limited.load(Relaxed),
         }
     }
 

@@ -1,6 +1,6 @@
 //! `wholenode check` over machines that are folders, and over this one.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 /// A machine made of files; `calls/errno` says which reads fail.
 fn machine(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -26,7 +26,7 @@ fn check(machine: &tempfile::TempDir, collectors: &[&str]) -> (Option<i32>, Stri
 }
 
 fn run(flags: impl Iterator<Item = String>) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_wholenode")).arg("check").args(flags).env_clear().output().unwrap()
+    crate::program::command().arg("check").args(flags).env_clear().output().unwrap()
 }
 
 #[test]

@@ -50,20 +50,25 @@ impl Daemon {
 
     /// Starts it with these variables besides.
     pub(crate) fn start_with(environment: &[(&str, &str)], address: &str, arguments: &[&str]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_wholenode"))
-            .envs(environment.iter().copied())
-            .arg(format!("--web.listen-address={address}"))
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::of(Self::command(address, arguments).envs(environment.iter().copied()).spawn().unwrap())
+    }
+
+    /// The command that starts it, for who starts it in a way of his own.
+    pub(crate) fn command(address: &str, arguments: &[&str]) -> Command {
+        let mut command = crate::program::command();
+        command.arg(format!("--web.listen-address={address}")).args(arguments);
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        command
+    }
+
+    /// It, started by [`Daemon::command`].
+    pub(crate) fn of(mut process: Child) -> Self {
         let (tell, log) = channel();
         let lines = BufReader::new(process.stderr.take().unwrap()).lines();
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
         let mut daemon = Self { process, address: String::new(), log: Mutex::new(log), heard: Vec::new() };
         let line = daemon.hears("serving");
-        let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next());
+        let address = line.split("://").nth(1).and_then(|rest| rest.split('/').next());
         daemon.address = address.unwrap_or_else(|| panic!("no address in {line}")).to_owned();
         daemon
     }

@@ -5,7 +5,6 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::Command;
 
 const HOME: &str = env!("CARGO_MANIFEST_DIR");
 /// Families whose values differ from run to run: their labels are compared, their values are not.
@@ -16,7 +15,7 @@ const LEFT_OUT: &[&str] = &["wholenode_build_info", "node_exporter_build_info", 
 
 /// What the program prints.
 pub(crate) fn output(arguments: &[String]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_wholenode")).args(arguments).env_clear().output().unwrap();
+    let output = crate::program::command().args(arguments).env_clear().output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {}\n{told}", output.status);
     let text = String::from_utf8(output.stdout).unwrap();

@@ -9,7 +9,7 @@ fn the_flags_of_the_repository_are_in_force() {
 
 #[test]
 fn the_binary_asks_for_no_loader() {
-    let elf = std::fs::read(env!("CARGO_BIN_EXE_wholenode")).unwrap();
+    let elf = std::fs::read(crate::program::file()).unwrap();
     let kinds = segments(&elf).unwrap();
     const LOAD: u32 = 1;
     const INTERPRETER: u32 = 3;

@@ -12,11 +12,14 @@ mod fuse;
 mod golden;
 mod grammar;
 mod linked;
+mod old_kernel;
 mod oracle;
 mod peer;
+mod program;
 mod scrape;
 mod stuck;
 mod tidy;
+mod web;
 
 /// Says why a test can't be run on this machine, past the capture of what tests print.
 fn skipped(why: impl std::fmt::Display) {

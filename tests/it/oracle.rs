@@ -8,7 +8,7 @@ use sysinfo::{Disks, Networks, System};
 
 /// The page of this machine, with these collectors.
 fn page(collectors: &[&str]) -> String {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wholenode"));
+    let mut command = crate::program::command();
     command.args(["once", "--collector.disable-defaults"]);
     command.args(collectors.iter().map(|name| format!("--collector.{name}")));
     String::from_utf8(command.output().unwrap().stdout).unwrap()

@@ -173,8 +173,7 @@ fn families_can_be_left_out_and_the_daemon_be_silent_about_itself() {
 
 #[test]
 fn once_prints_one_page() {
-    let once =
-        std::process::Command::new(env!("CARGO_BIN_EXE_wholenode")).args(["once", "--group", "node"]).output().unwrap();
+    let once = crate::program::command().args(["once", "--group", "node"]).output().unwrap();
     assert!(once.status.success());
     assert!(parse(&once.stdout, Dialect::Prometheus).unwrap().families.len() > 20);
 }
@@ -182,7 +181,7 @@ fn once_prints_one_page() {
 #[test]
 fn what_cannot_be_is_told_in_one_line() {
     let told = |arguments: &[&str]| {
-        let done = std::process::Command::new(env!("CARGO_BIN_EXE_wholenode")).args(arguments).output().unwrap();
+        let done = crate::program::command().args(arguments).output().unwrap();
         assert!(!done.status.success());
         String::from_utf8(done.stderr).unwrap()
     };

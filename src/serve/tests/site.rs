@@ -189,14 +189,14 @@ impl Reply {
 }
 
 /// One answer, headers and body; the connection stays as it is.
-pub(super) fn read(stream: &mut impl Read) -> Reply {
+pub(super) fn read(stream: &mut (impl Read + ?Sized)) -> Reply {
     let mut reply = read_head(stream);
     reply.body = vec![0; reply.header("content-length").parse().unwrap()];
     stream.read_exact(&mut reply.body).unwrap();
     reply
 }
 
-pub(super) fn read_head(stream: &mut impl Read) -> Reply {
+pub(super) fn read_head(stream: &mut (impl Read + ?Sized)) -> Reply {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

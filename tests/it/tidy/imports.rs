@@ -10,7 +10,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/check/", &["wholenode::check", "wholenode::engine::Finding", "collectors::Item", "collectors::kit"]),
     (
         "src/config/",
-        &["wholenode::config", "wholenode::serve::Listen", "collectors::Item", "collectors::kit", "collectors::model"],
+        &[
+            "wholenode::config",
+            "wholenode::serve::Listen",
+            "wholenode::serve::web",
+            "collectors::Item",
+            "collectors::kit",
+            "collectors::model",
+        ],
     ),
     ("src/derive/", &["wholenode::derive", "collectors::model", "collectors::families"]),
     ("src/encode/", &["wholenode::encode", "collectors::model"]),
