@@ -147,6 +147,8 @@ class Seat:
         )
         if isinstance(group, Tree):
             group.root = self.process.pid
+        # The page of what node_exporter tells too, where there is one.
+        self.path = "/metrics/node"
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         self.wait_until_it_answers()
 
@@ -164,9 +166,12 @@ class Seat:
 
     def scrape(self):
         begun = time.monotonic()
-        self.connection.request("GET", "/metrics", headers=HEADERS)
+        self.connection.request("GET", self.path, headers=HEADERS)
         answer = self.connection.getresponse()
         body = answer.read()
+        if answer.status == 404 and self.path != "/metrics":
+            self.path = "/metrics"
+            return self.scrape()
         if answer.status != 200:
             sys.exit(f"{self.name}: {answer.status} {answer.reason}: {body[:300]!r}")
         took = time.monotonic() - begun

@@ -133,15 +133,7 @@ impl Replay {
             text.lines().map(str::to_owned).collect()
         };
         let mut replay = Self::default();
-        for line in lines("clock") {
-            let (name, seconds) = line.split_once(' ').unwrap_or_default();
-            let time = seconds.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
-            match (name, time) {
-                ("wall", Some(time)) => replay.clock.0 = time,
-                ("boot", Some(time)) => replay.clock.1 = time,
-                _ => return Err(format!("{folder}/clock: \"{line}\": expected wall SECONDS or boot SECONDS")),
-            }
-        }
+        replay.clock = clock(folder, &lines("clock"))?;
         let mut uname = lines("uname").into_iter();
         let mut next = || Cow::Owned(uname.next().unwrap_or_default());
         replay.uname = Uname {
@@ -196,6 +188,21 @@ impl Replay {
         }
         Ok(replay)
     }
+}
+
+/// `wall 1700000000.5\nboot 10`: the time since 1970, and since the start.
+fn clock(folder: &str, lines: &[String]) -> Result<(Duration, Duration), String> {
+    let mut clock = (Duration::ZERO, Duration::ZERO);
+    for line in lines {
+        let (name, seconds) = line.split_once(' ').unwrap_or_default();
+        let time = seconds.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
+        match (name, time) {
+            ("wall", Some(time)) => clock.0 = time,
+            ("boot", Some(time)) => clock.1 = time,
+            _ => return Err(format!("{folder}/clock: \"{line}\": expected wall SECONDS or boot SECONDS")),
+        }
+    }
+    Ok(clock)
 }
 
 /// The recorded answer for a mount.
