@@ -1,6 +1,7 @@
 //! The machine that is looked at: where its trees are mounted, what time it is there, how its calls are made.
 
 use super::calls::Replay;
+use super::cgroup::{Healths, Names};
 use super::{Child, Clock, lock};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -82,6 +83,10 @@ pub struct Machine {
     pub replay: Option<Replay>,
     /// Makes the calls that may never return.
     pub child: Child,
+    /// Who the containers are.
+    pub names: Names,
+    /// How those containers are whose runtime looks after that.
+    pub healths: Healths,
     net: String,
     handles: AtomicUsize,
     pub(super) readings: Mutex<Vec<Reading>>,
@@ -111,7 +116,8 @@ impl Machine {
     pub fn new(roots: Roots, clock: Clock, replay: Option<Replay>, child: Child) -> Arc<Self> {
         let (net, handles) = (roots.net(), AtomicUsize::new(0));
         let (readings, buffers) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { roots, clock, replay, child, net, handles, readings, buffers })
+        let (names, healths) = (Names::default(), Healths::default());
+        Arc::new(Self { roots, clock, replay, child, names, healths, net, handles, readings, buffers })
     }
 
     /// A buffer to read into: the one that was used last, if there is one.

@@ -20,6 +20,7 @@ pub mod mounts;
 pub mod netlink;
 mod options;
 pub mod parse;
+pub mod protobuf;
 mod rights;
 mod stamp;
 mod statfs;

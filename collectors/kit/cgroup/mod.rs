@@ -5,12 +5,14 @@
 
 mod file;
 mod forest;
+mod health;
 mod name;
 mod trees;
 mod who;
 
 pub use file::Handle;
 pub use forest::{Forest, Life, Node};
+pub use health::{Health, Healths};
 pub use name::{Kind, Qos, Runtime};
 pub use trees::{Controller, Trees};
-pub use who::Named;
+pub use who::{Named, Names};
