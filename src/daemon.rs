@@ -5,13 +5,14 @@ use crate::config::{self, Command, Config, Level, LogFormat, Written};
 use crate::engine::{self, Engine, Instruments};
 use crate::page::Source;
 use crate::serve::{self, Bound, GroupPage, Listen, Settings, State};
+use crate::sources::{self, Source as Teller};
 use crate::{encode, log};
 use collectors::kit::{Child, Clock, Host, Machine, Replay, Script};
 use collectors::model::{Batch, Family, counter, gauge};
 use collectors::{ALL, Group, Spec};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
@@ -36,11 +37,24 @@ static CLOSED: Family = counter(
     &["reason"],
 );
 static PAGE_BYTES: Family = gauge("wholenode_http_page_bytes", "Bytes of finished pages in memory.", &[]);
+static RUNTIME_UP: Family = gauge(
+    "wholenode_runtime_up",
+    "1 if the container runtime behind a socket that may be asked answered when it was last asked.",
+    &["api", "socket"],
+);
+static RUNTIME_REQUESTS: Family =
+    counter("wholenode_runtime_requests_total", "Requests to the container runtime.", &["api", "socket"]);
+static RUNTIME_FAILURES: Family = counter(
+    "wholenode_runtime_failures_total",
+    "How often the container runtime could not be asked, or did not answer as it should.",
+    &["api", "socket"],
+);
 
 /// The reference of all metrics.
 pub fn reference() -> String {
     let own = [&REQUESTS, &IN_FLIGHT, &CONNECTIONS, &CLOSED, &PAGE_BYTES];
-    config::metrics(ALL, engine::families().chain(own))
+    let of_runtimes = [&RUNTIME_UP, &RUNTIME_REQUESTS, &RUNTIME_FAILURES];
+    config::metrics(ALL, engine::families().chain(own).chain(of_runtimes))
 }
 
 /// Serves until a signal ends it.
@@ -53,14 +67,18 @@ pub fn serve(written: &Written, config: Config) -> Result<(), String> {
     let bound = serve::bind(&config.listen)?;
     let state = Arc::new(State::default());
     let figures = Arc::clone(&state);
-    engine.extend(Box::new(move |out| put_figures(&figures, out)));
+    let tellers = sources::sources(&config.sockets, &config.roots.rootfs);
+    let asked = tellers.clone();
+    engine.extend(Box::new(move |out| {
+        put_figures(&figures, out);
+        asked.iter().for_each(|teller| put_runtime(teller, out));
+    }));
     let settings = settings(&config);
-    // Only for the signals: the server has threads of its own.
-    let runtime = Builder::new_current_thread().enable_io().build();
-    let runtime = runtime.map_err(|error| format!("the event loop could not start: {error}"))?;
-    runtime.block_on(async {
+    // Only for the signals and the runtimes of containers: the server has threads of its own.
+    event_loop()?.block_on(async {
         let hear = |kind| signal(kind).map_err(|error| format!("signals could not be heard: {error}"));
         let (mut term, mut int) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
+        sources::start(&tellers, engine.machine());
         let reloads = Reloads { written: written.clone(), current: config.clone(), engine, source: source.clone() };
         tokio::spawn(reloads.listen(hear(SignalKind::hangup())?));
         announce(&config.listen, &bound, &settings);
@@ -94,7 +112,14 @@ pub fn check(config: &Config) -> Result<Report, String> {
     let findings = engine.findings(&selection, CHECK);
     let is_off = |spec: &&&Spec| findings.iter().all(|finding| finding.spec.name != spec.name);
     let off: Vec<&str> = ALL.iter().filter(is_off).map(|spec| spec.name).collect();
-    Ok(check::report(&mut Host::new(Arc::clone(engine.machine())), &findings, &off, &config.warnings))
+    let mut report = check::report(&mut Host::new(Arc::clone(engine.machine())), &findings, &off, &config.warnings);
+    report.runtimes(&event_loop()?.block_on(sources::probe(&config.sockets, &config.roots.rootfs)));
+    Ok(report)
+}
+
+fn event_loop() -> Result<Runtime, String> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| format!("the event loop could not start: {error}"))
 }
 
 fn assemble(config: &Config) -> Result<(Arc<Engine>, Source), String> {
@@ -173,6 +198,14 @@ fn put_figures(state: &State, out: &mut Batch) {
         let of = out.entity(&["reason"], [reason]);
         out.put(&CLOSED, of, connections);
     }
+}
+
+fn put_runtime(teller: &Teller, out: &mut Batch) {
+    let Some(figures) = teller.figures() else { return };
+    let of = out.entity(&["api", "socket"], [teller.api().name(), teller.path()]);
+    out.put(&RUNTIME_UP, of, figures.is_up);
+    out.put(&RUNTIME_REQUESTS, of, figures.requests);
+    out.put(&RUNTIME_FAILURES, of, figures.failures);
 }
 
 /// Reads the configuration again when told to.

@@ -20,6 +20,7 @@ pub use reference::metrics;
 pub use settings::{Level, LogFormat};
 
 use crate::serve::Listen;
+use crate::sources::Sockets;
 use collectors::kit::{Filter, Roots};
 use collectors::{Chosen, Group, Spec};
 use std::ffi::OsString;
@@ -64,6 +65,8 @@ pub struct Config {
     pub roots: Roots,
     /// A folder of recorded system calls, where the trees are no live machine's.
     pub calls: Option<String>,
+    /// The sockets of container runtimes that may be asked.
+    pub sockets: Sockets,
     /// What is logged, and how.
     pub log: Log,
     /// The collectors that are on, in the order of the table.
@@ -82,6 +85,7 @@ impl Config {
             ("web.telemetry-path", self.telemetry_path != running.telemetry_path),
             ("web.max-requests", self.max_requests != running.max_requests),
             ("web.enable-openmetrics", self.openmetrics != running.openmetrics),
+            ("containers.*", self.sockets != running.sockets),
             ("path.*", self.roots != running.roots || self.calls != running.calls),
             ("log.*", self.log != running.log),
         ];

@@ -13,7 +13,7 @@ mod metrics;
 mod pressure;
 mod state;
 
-use crate::kit::cgroup::{Controller, Forest, Kind, Life, Node, Trees};
+use crate::kit::cgroup::{Controller, Forest, Health, Kind, Life, Node, Trees};
 use crate::kit::{Error, Host, KeptFile, Opt, OptKind, Options, parse};
 use crate::model::{Batch, Value};
 use crate::{Collector, Group, Pace, Spec};
@@ -255,7 +255,23 @@ impl Reader {
         let seconds = |time: Duration| i64::try_from(time.as_millis()).ok().map(|millis| Value::Scaled(millis, 3));
         page.put(Metric::StartTime, node.own.started.and_then(seconds));
         page.put(Metric::LastSeen, seconds(host.wall()));
+        told(host, node, page);
         Ok(())
+    }
+}
+
+/// What only its runtime knows of it.
+fn told(host: &Host, node: &Node<State>, page: &mut Page<'_>) {
+    let Kind::Container { id, .. } = &node.kind else { return };
+    let restarts = node.own.named.as_ref().and_then(|named| named.attempt);
+    page.put(Metric::Restarts, restarts.map(|attempt| Value::Int(attempt.into())));
+    if page.wanted.any(&[Metric::HealthState]) {
+        let health = host.machine().healths.of(id).map(|health| match health {
+            Health::Healthy => 1,
+            Health::Starting | Health::Unhealthy => 0,
+            Health::NotProbed => -1,
+        });
+        page.put(Metric::HealthState, health.map(Value::Int));
     }
 }
 
