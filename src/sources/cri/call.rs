@@ -17,10 +17,10 @@ const HEADERS_MAX: u32 = 16 << 10;
 const PREFIX: usize = 5;
 
 /// An open connection.
-pub(super) struct Calls(SendRequest<Bytes>);
+pub(in super::super) struct Calls(SendRequest<Bytes>);
 
 /// Opens a connection, which has to be driven beside the calls.
-pub(super) async fn open(stream: UnixStream) -> Result<(Calls, Connection<UnixStream>), Failure> {
+pub(in super::super) async fn open(stream: UnixStream) -> Result<(Calls, Connection<UnixStream>), Failure> {
     let mut builder = Builder::new();
     builder.enable_push(false).max_header_list_size(HEADERS_MAX);
     builder.initial_window_size(WINDOW).initial_connection_window_size(WINDOW);
@@ -30,7 +30,7 @@ pub(super) async fn open(stream: UnixStream) -> Result<(Calls, Connection<UnixSt
 
 impl Calls {
     /// Calls a method of the runtime.
-    pub(super) async fn call(&mut self, method: &str, message: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    pub(in super::super) async fn call(&mut self, method: &str, message: Vec<u8>) -> Result<Vec<u8>, Failure> {
         let request = Request::post(format!("http://localhost/runtime.v1.RuntimeService/{method}"))
             .header("content-type", "application/grpc")
             .header("te", "trailers")

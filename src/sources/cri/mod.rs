@@ -7,7 +7,7 @@ mod call;
 mod messages;
 
 use super::{Failure, Source, bounded, over, text, timely};
-use call::Calls;
+pub(super) use call::{Calls, open};
 use collectors::kit::cgroup::{Named, Names, Runtime};
 use collectors::kit::protobuf;
 use messages::{Container, Sandbox};
@@ -19,7 +19,7 @@ const SINGLE_MAX: usize = 256;
 /// Asks for all, and tells who those are that are wanted.
 pub(super) async fn ask(source: &Source, wanted: &[(Runtime, String)], names: &Names) -> Result<(), Failure> {
     let stream = source.connect().await?;
-    let (mut calls, connection) = timely(call::open(stream)).await?;
+    let (mut calls, connection) = timely(open(stream)).await?;
     over(connection, async move {
         let sandboxes = source.request(calls.call("ListPodSandbox", Vec::new())).await?;
         let sandboxes: HashMap<&str, Sandbox<'_>> =
@@ -52,7 +52,7 @@ pub(super) async fn ask(source: &Source, wanted: &[(Runtime, String)], names: &N
 /// What runs behind the socket, and how much of it.
 pub(super) async fn probe(source: &Source) -> Result<String, Failure> {
     let stream = source.connect().await?;
-    let (mut calls, connection) = timely(call::open(stream)).await?;
+    let (mut calls, connection) = timely(open(stream)).await?;
     over(connection, async move {
         let version = messages::version(&source.request(calls.call("Version", Vec::new())).await?)?;
         let sandboxes = source.request(calls.call("ListPodSandbox", Vec::new())).await?;

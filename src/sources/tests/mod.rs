@@ -3,6 +3,7 @@
 mod cri;
 mod docker;
 mod play;
+mod real;
 
 use super::*;
 use collectors::kit::cgroup::Named;

@@ -55,7 +55,7 @@ pub(super) fn field(number: u64, bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-fn number(field: u64, number: u64) -> Vec<u8> {
+pub(super) fn number(field: u64, number: u64) -> Vec<u8> {
     let mut out = Vec::new();
     put_number(&mut out, field, number);
     out
