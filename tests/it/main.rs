@@ -13,6 +13,7 @@ mod grammar;
 mod linked;
 mod oracle;
 mod peer;
+mod runtimes;
 mod scrape;
 mod stuck;
 mod tidy;

@@ -70,7 +70,8 @@ async fn podman_is_left_to_sleep_where_nothing_is_probed() {
 #[tokio::test]
 async fn what_is_no_answer_is_refused() {
     let list = Failure::Malformed("a list of containers in JSON");
-    let cases: [(fn(&str) -> Vec<u8>, Failure); 7] = [
+    type Case = (fn(&str) -> Vec<u8>, Failure);
+    let cases: [Case; 7] = [
         (|_| Vec::new(), Failure::Late),
         (|_| chunked("nonsense, not JSON"), list.clone()),
         (|_| chunked(&"[".repeat(1 << 20)), list),
