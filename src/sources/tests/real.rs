@@ -4,13 +4,9 @@ use super::super::cri::{Calls, open};
 use super::play::{field, number};
 use super::*;
 use std::process::{Child as Process, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// They share the machine's cgroups: one after the other.
-fn alone() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Says why a test can't be run on this machine, past the capture of what tests print.
 fn skipped(why: &str) {
@@ -166,7 +162,7 @@ async fn containerd_tells_of_a_pod_and_its_container() {
     if let Some(why) = lacking(&["containerd", "ctr", "runc", "gcc"]) {
         return skipped(&why);
     }
-    let _alone = alone();
+    let _alone = ALONE.lock().await;
     let parent = format!("wholenode-test-{}", std::process::id());
     let after = format!(
         r#"for at in $(cat /proc/mounts | cut -d' ' -f2 | grep "^$W/" | sort -r); do umount "$at"; done; PARENT={parent}; {NO_CGROUPS}"#
@@ -183,8 +179,8 @@ async fn containerd_tells_of_a_pod_and_its_container() {
     let of_container = told(&machine, Runtime::Containerd, &container).await;
     let of_sandbox = told(&machine, Runtime::Containerd, &sandbox).await;
 
-    let pid =
-        daemon.shell(&format!(r#"ctr -a "$W/x.sock" -n k8s.io task ls | awk '$1 == "{sandbox}" {{ print $2 }}'"#));
+    let pid = daemon
+        .shell(&format!(r#"ctr -a "$W/x.sock" -n k8s.io task ls | grep "^{sandbox} " | tr -s ' ' | cut -d' ' -f2"#));
     assert_eq!(of_sandbox.pid.unwrap().to_string(), pid.unwrap());
     let sockets = Sockets { cri: vec![Socket::At(source.path().to_owned())], docker: vec![] };
     let probed = probe(&sockets, "").await;
@@ -231,7 +227,7 @@ async fn podman_tells_of_a_container() {
     if let Some(why) = lacking(&["podman", "runc", "gcc"]) {
         return skipped(&why);
     }
-    let _alone = alone();
+    let _alone = ALONE.lock().await;
     const PODMAN: &str = r#"podman --root "$W/root" --runroot "$W/run" --storage-driver vfs --runtime runc --cgroup-manager cgroupfs --events-backend file"#;
     let service = format!(r#"exec {PODMAN} system service --time=0 "unix://$W/x.sock""#);
     // Its folder of watchers is everybody's who runs Podman.
@@ -248,7 +244,7 @@ async fn docker_tells_of_a_container_and_how_it_is() {
     if let Some(why) = lacking(&["dockerd", "docker", "containerd", "runc", "gcc"]) {
         return skipped(&why);
     }
-    let _alone = alone();
+    let _alone = ALONE.lock().await;
     let parent = format!("wholenode-test-{}", std::process::id());
     let service = format!(
         r#"exec dockerd -H "unix://$W/x.sock" --data-root "$W/root" --exec-root "$W/run" -p "$W/pid" \
