@@ -16,8 +16,8 @@ mod tests;
 pub use probe::{Probed, probe};
 pub use socket::{Api, Socket, Sockets};
 
-use collectors::kit::Machine;
 use collectors::kit::cgroup::Runtime;
+use collectors::kit::{Host, Machine, Root};
 use failure::Failure;
 use pace::Pace;
 use socket::Place;
@@ -134,10 +134,10 @@ impl Source {
     }
 
     /// Asks once, and tells: whether what it tells changes by itself.
-    async fn ask(&self, machine: &Machine) -> Result<bool, Failure> {
+    async fn ask(&self, machine: &Arc<Machine>) -> Result<bool, Failure> {
         let wanted = self.wanted(machine);
         match self.api() {
-            Api::Cri => cri::ask(self, &wanted, &machine.names).await.map(|()| false),
+            Api::Cri => cri::ask(self, &wanted, machine).await.map(|()| false),
             Api::Docker => docker::ask(self, &wanted, machine).await,
         }
     }
@@ -208,6 +208,14 @@ async fn over<T>(connection: impl Future, work: impl Future<Output = T>) -> T {
     }
     // It has ended, and what came before that may still be read.
     work.await
+}
+
+/// The process, if the machine knows it as one of that container: a runtime in a container of its own may count otherwise.
+fn confirmed(machine: &Arc<Machine>, pid: Option<u32>, id: &str) -> Option<u32> {
+    let pid = pid.filter(|pid| *pid != 0)?;
+    let mut host = Host::new(Arc::clone(machine));
+    let text = host.read(Root::Proc, format_args!("{pid}/cgroup")).ok()?;
+    text.windows(id.len().max(1)).any(|part| part == id.as_bytes()).then_some(pid)
 }
 
 /// A text of bounded length.

@@ -6,18 +6,19 @@
 mod call;
 mod messages;
 
-use super::{Failure, Source, bounded, over, text, timely};
+use super::{Failure, Source, bounded, confirmed, over, text, timely};
 pub(super) use call::{Calls, open};
-use collectors::kit::cgroup::{Named, Names, Runtime};
-use collectors::kit::protobuf;
+use collectors::kit::cgroup::{Named, Runtime};
+use collectors::kit::{Machine, protobuf};
 use messages::{Container, Sandbox};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// How many single ones are asked for at a time; the rest have their turn the next time.
 const SINGLE_MAX: usize = 256;
 
 /// Asks for all, and tells who those are that are wanted.
-pub(super) async fn ask(source: &Source, wanted: &[(Runtime, String)], names: &Names) -> Result<(), Failure> {
+pub(super) async fn ask(source: &Source, wanted: &[(Runtime, String)], machine: &Arc<Machine>) -> Result<(), Failure> {
     let stream = source.connect().await?;
     let (mut calls, connection) = timely(open(stream)).await?;
     over(connection, async move {
@@ -42,7 +43,8 @@ pub(super) async fn ask(source: &Source, wanted: &[(Runtime, String)], names: &N
                 }
                 complete(source, &mut calls, id, &mut named).await?;
             }
-            names.tell(*runtime, id, named);
+            named.pid = confirmed(machine, named.pid, id);
+            machine.names.tell(*runtime, id, named);
         }
         Ok(())
     })

@@ -3,12 +3,13 @@
 mod http;
 mod rows;
 
-use super::{Failure, Source, bounded, over, text, timely};
+use super::{Failure, Source, bounded, confirmed, over, text, timely};
 use collectors::kit::Machine;
 use collectors::kit::cgroup::{Health, Named, Runtime};
 use http::Expected;
 use rows::{Inspected, Row};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The longest list, and what one container may say of itself.
 const LIST_MAX: usize = 4 << 20;
@@ -19,7 +20,11 @@ const SINGLE_MAX: usize = 256;
 const LIST: &str = "/containers/json";
 
 /// Asks for all that runs, tells who those are that are wanted, and how all are. Whether to look again by itself.
-pub(super) async fn ask(source: &Source, wanted: &[(Runtime, String)], machine: &Machine) -> Result<bool, Failure> {
+pub(super) async fn ask(
+    source: &Source,
+    wanted: &[(Runtime, String)],
+    machine: &Arc<Machine>,
+) -> Result<bool, Failure> {
     let stream = source.connect().await?;
     let (mut asking, connection) = timely(http::open(stream)).await?;
     over(connection, async move {
@@ -43,7 +48,7 @@ pub(super) async fn ask(source: &Source, wanted: &[(Runtime, String)], machine: 
             let path = format!("/containers/{id}/json");
             let one = source.request(asking.get(&path, ONE_MAX, Expected::Perhaps)).await?;
             if let Some(one) = Inspected::read(&one.body)? {
-                named.pid = one.pid();
+                named.pid = confirmed(machine, one.pid(), id);
                 named.attempt = one.restarts().or(named.attempt);
             }
             machine.names.tell(runtime, id, named);

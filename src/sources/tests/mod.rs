@@ -9,14 +9,27 @@ use super::*;
 use collectors::kit::cgroup::Named;
 use collectors::kit::{Child, Clock, Replay, Roots};
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// An identity.
 fn id(digit: char) -> String {
     digit.to_string().repeat(64)
 }
 
+/// A machine on which processes 77 and 4242 belong to the container `a`.
 fn machine() -> Arc<Machine> {
-    Machine::new(Roots::default(), Clock::Real, Some(Replay::default()), Child::none())
+    static PROC: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let proc = PROC.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        for pid in ["77", "4242"] {
+            std::fs::create_dir(folder.path().join(pid)).unwrap();
+            let text = format!("0::/kubepods/pod0a1b-2c/{}\n", id('a'));
+            std::fs::write(folder.path().join(pid).join("cgroup"), text).unwrap();
+        }
+        folder
+    });
+    let roots = Roots { proc: proc.path().to_str().unwrap().to_owned(), ..Roots::default() };
+    Machine::new(roots, Clock::Real, Some(Replay::default()), Child::none())
 }
 
 fn source(api: Api, path: &Path) -> Arc<Source> {
@@ -87,6 +100,14 @@ async fn where_a_runtime_may_be_and_is_not_nothing_is_counted() {
     let asked = source.ask(&machine).await;
     source.log(&asked);
     assert_eq!((asked, source.figures()), (Err(Failure::Absent), None));
+}
+
+#[test]
+fn a_process_is_believed_only_if_it_is_the_containers() {
+    let machine = machine();
+    assert_eq!(confirmed(&machine, Some(77), &id('a')), Some(77));
+    let others = [(Some(77), 'b'), (Some(78), 'a'), (Some(0), 'a'), (None, 'a')];
+    assert!(others.into_iter().all(|(pid, digit)| confirmed(&machine, pid, &id(digit)).is_none()));
 }
 
 #[tokio::test]

@@ -113,6 +113,11 @@ impl Drop for Daemon {
 const NO_CGROUPS: &str =
     r#"find /sys/fs/cgroup -depth -type d -path "*/$PARENT*" -exec rmdir {} \; >/dev/null 2>&1 || true"#;
 
+/// This machine.
+fn live() -> Arc<Machine> {
+    Machine::new(Roots::default(), Clock::Real, None, Child::none())
+}
+
 /// Waits until its runtime has told who that is.
 async fn told(machine: &Arc<Machine>, runtime: Runtime, id: &str) -> Named {
     soon(|| named(machine, runtime, id).is_some()).await;
@@ -174,7 +179,7 @@ async fn containerd_tells_of_a_pod_and_its_container() {
     let driver = tokio::spawn(connection);
     let (sandbox, container) = run_pod(&mut calls, &format!("/{parent}")).await.unwrap();
 
-    let (machine, source) = (machine(), source(Api::Cri, &daemon.socket()));
+    let (machine, source) = (live(), source(Api::Cri, &daemon.socket()));
     start(&[Arc::clone(&source)], &machine);
     let of_container = told(&machine, Runtime::Containerd, &container).await;
     let of_sandbox = told(&machine, Runtime::Containerd, &sandbox).await;
@@ -209,7 +214,7 @@ async fn docker_tells(daemon: &Daemon, runtime: Runtime, tool: &str, flags: &str
     tool(r#"load -i "$W/image.tar""#);
     let id = tool(&format!("run -d --name web --network none --label team=shop {flags} localhost/pause:0.1"));
     let id = id.lines().last().unwrap().to_owned();
-    let (machine, source) = (machine(), source(Api::Docker, &daemon.socket()));
+    let (machine, source) = (live(), source(Api::Docker, &daemon.socket()));
     start(&[Arc::clone(&source)], &machine);
     let named = told(&machine, runtime, &id).await;
     assert_eq!(named.pid.unwrap().to_string(), tool("inspect -f '{{.State.Pid}}' web"));
