@@ -16,10 +16,7 @@ fn a_container_of_version_2() {
     let tree = Tree::new(&[
         ("calls/clock", "wall 1700000000.5\nboot 10\n"),
         ("cgroup/cgroup.controllers", "cpu memory\n"),
-        (
-            &file("cpu.stat"),
-            "usage_usec 5000000\nuser_usec 4000000\nsystem_usec 1000000\nnr_periods 9\nnr_throttled 2\nthrottled_usec 7\n",
-        ),
+        (&file("cpu.stat"), "usage_usec 5000000\nuser_usec 4000000\nsystem_usec 1000000\nnr_periods 9\nnr_throttled 2\nthrottled_usec 7\n"),
         (&file("cpu.max"), "50000 100000\n"),
         (&file("memory.current"), "1000\n"),
         (&file("memory.stat"), "anon 300\nfile 600\ninactive_file 200\npgfault 5\npgmajfault 1\n"),
