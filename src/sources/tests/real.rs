@@ -240,8 +240,9 @@ async fn podman_tells_of_a_container() {
     const PODMAN: &str = r#"podman --root "$W/root" --runroot "$W/run" --storage-driver vfs --runtime runc --cgroup-manager cgroupfs --events-backend file"#;
     let service = format!(r#"exec {PODMAN} system service --time=0 "unix://$W/x.sock""#);
     // Its folder of watchers is everybody's who runs Podman.
-    let no_cgroups = r#"for at in $(find /sys/fs/cgroup -name libpod_parent); do
-        ls -d "$at"/libpod-* >/dev/null 2>&1 || rmdir "$at"/conmon "$at" >/dev/null 2>&1 || true; done"#;
+    let no_cgroups = r#"for again in 1 2 3 4 5 6 7 8 9 10; do for at in $(find /sys/fs/cgroup -name libpod_parent); do
+        ls -d "$at"/libpod-* >/dev/null 2>&1 || rmdir "$at"/conmon "$at" >/dev/null 2>&1 || true; done
+        [ "$(find /sys/fs/cgroup -name libpod_parent)" ] || break; sleep 0.2; done"#;
     let after = format!("{PODMAN} rm -fa >/dev/null; {no_cgroups}");
     let Some(daemon) = Daemon::start(&service, &after) else { return };
     let limits = "--ulimit nofile=1024:1024 --ulimit nproc=1024:1024";
