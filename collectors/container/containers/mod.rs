@@ -9,6 +9,7 @@ mod filesystem;
 mod hugetlb;
 mod io;
 mod labels;
+mod life;
 mod limits;
 mod memory;
 mod metrics;
@@ -351,10 +352,7 @@ impl Reader {
         survive(processes::put(host, trees, node, self.until, page), page)?;
         survive(self.filesystems.take(host, node, page), page)?;
         node.own.limits.put(page);
-        let seconds = |time: Duration| i64::try_from(time.as_millis()).ok().map(|millis| Value::Scaled(millis, 3));
-        page.put(Metric::StartTime, node.own.started.and_then(seconds));
-        page.put(Metric::LastSeen, seconds(host.wall()));
-        page.put(Metric::Restarts, node.own.named.as_ref().and_then(|named| named.attempt));
+        life::put(host, node, page);
         Ok(())
     }
 }
