@@ -114,5 +114,5 @@ async fn labels_and_names_are_kept_up_to_a_bound() {
     };
     let (_, machine, _) = asked(answer, &[(Runtime::Docker, id('a'))]).await;
     let named = named(&machine, Runtime::Docker, &id('a')).unwrap();
-    assert_eq!((named.labels.len(), named.image.len()), (38, TEXT_MAX));
+    assert_eq!((named.labels.len(), named.image.len()), (32, 512));
 }

@@ -115,7 +115,7 @@ const NO_CGROUPS: &str =
 
 /// This machine.
 fn live() -> Arc<Machine> {
-    Machine::new(Roots::default(), Clock::Real, None, Child::none())
+    with_all_labels(Machine::new(Roots::default(), Clock::Real, None, Child::none()))
 }
 
 /// What the daemons of containers make outside of the folders that they are given; what is in use stays.
