@@ -139,7 +139,11 @@ fn what_is_told_is_what_the_kernel_tells_inside() {
     inside(&["ip", "address", "add", "169.254.77.2/30", "dev", "eth0"]);
     inside(&["ip", "link", "set", "eth0", "up"]);
     let socket = std::net::UdpSocket::bind("169.254.77.1:0").unwrap();
-    let send = || (0..100).for_each(|_| drop(socket.send_to(&[7; 1000], "169.254.77.2:9").unwrap()));
+    let send = || {
+        for _ in 0..100 {
+            socket.send_to(&[7; 1000], "169.254.77.2:9").unwrap();
+        }
+    };
     let listeners = listen(&pid);
     let mut live = Live::new();
     // Until nothing comes any more, such as the kernel's own announcements.
