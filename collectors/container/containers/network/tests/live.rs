@@ -226,6 +226,11 @@ fn a_thousand_made_and_removed_leave_nothing_behind() {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-    live.round();
-    assert!(live.host.machine().handles() <= handles + 64, "{} handles", live.host.machine().handles());
+    // Others may make cgroups on this machine meanwhile.
+    let are_back = |_| {
+        live.round();
+        std::thread::sleep(Duration::from_millis(50));
+        live.host.machine().handles() <= handles + 64
+    };
+    assert!((0..100).any(are_back), "more handles than before");
 }
