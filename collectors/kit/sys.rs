@@ -33,11 +33,12 @@ pub fn share_heap() {}
 /// largest.
 #[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]
 pub fn forget_start() {
+    // SAFETY: the linker gives these names to the beginning of the program and to the end of its code; only their addresses
+    // are taken.
     unsafe extern "C" {
         static __executable_start: u8;
         static etext: u8;
     }
-    // The addresses that the linker gives to the beginning of the program and to the end of its code.
     let (start, end) = (&raw const __executable_start as usize, &raw const etext as usize);
     let page = rustix::param::page_size();
     let (start, end) = (start.next_multiple_of(page), end / page * page);
