@@ -16,6 +16,7 @@ mod network;
 mod numa;
 mod pressure;
 mod processes;
+mod root;
 mod sockets;
 mod state;
 
@@ -252,7 +253,7 @@ impl Reader {
         let of = self.style.entity(node, out);
         node.own.place = Some(Place { of, wanted });
         let mut page = Page { out, of, wanted };
-        let put = if node.kind == Kind::Root { Self::put_root } else { Self::put_all };
+        let put = if node.kind == Kind::Root { root::put } else { Self::put_all };
         match put(self, host, trees, node, &mut page) {
             Err(Error::Gone { .. }) => Life::Gone,
             Err(error) => {
@@ -281,7 +282,8 @@ impl Reader {
             return;
         }
         if node.own.started.is_none() {
-            node.own.started = host.cgroup_made(trees, &node.path);
+            node.own.started =
+                [host.cgroup_made(trees, &node.path), oldest(host, trees, node)].into_iter().flatten().min();
         }
         let limits = Limits::read(host, trees, &node.path, wanted);
         if let Some(limits) = out.found(limits) {
@@ -323,16 +325,6 @@ impl Reader {
         }
     }
 
-    fn put_root(&mut self, host: &mut Host, _: &Trees, _: &mut Node<State>, page: &mut Page<'_>) -> Result<(), Error> {
-        let network = self.networks.put_root(host, page);
-        page.out.found(network);
-        let used = used(host.read_kept(&mut self.stat)?);
-        let total = page.out.part(page.of, &["cpu"], ["total"]);
-        page.put_of(Metric::CpuUsage, total, used);
-        self.filesystems.put_root(host, page);
-        memory::put_root(host, &mut self.meminfo, page)
-    }
-
     /// Each part costs only itself, except that a cgroup that is gone has no other parts either.
     fn put_all(
         &mut self,
@@ -351,12 +343,24 @@ impl Reader {
         survive(processes::put(host, trees, node, self.until, page), page)?;
         survive(self.filesystems.take(host, node, page), page)?;
         node.own.limits.put(page);
-        let seconds = |time: Duration| i64::try_from(time.as_millis()).ok().map(|millis| Value::Scaled(millis, 3));
         page.put(Metric::StartTime, node.own.started.and_then(seconds));
         page.put(Metric::LastSeen, seconds(host.wall()));
         page.put(Metric::Restarts, node.own.named.as_ref().and_then(|named| named.attempt));
         Ok(())
     }
+}
+
+/// When the first process of a container was started that its runtime does not tell of: its files may have been looked at
+/// late, see [`Host::cgroup_made`].
+fn oldest(host: &mut Host, trees: &Trees, node: &Node<State>) -> Option<Duration> {
+    let is_container = matches!(node.kind, Kind::Container { .. });
+    let (first, _) = is_container.then(|| processes::first(host, trees, node))?.ok()?;
+    host.started(first?)
+}
+
+/// To the millisecond.
+fn seconds(time: Duration) -> Option<Value> {
+    i64::try_from(time.as_millis()).ok().map(|millis| Value::Scaled(millis, 3))
 }
 
 /// Tells of a failure, unless it means that the cgroup is gone.
@@ -380,19 +384,6 @@ fn threads(host: &mut Host, trees: &Trees, node: &mut Node<State>, page: &mut Pa
         page.put(Metric::Threads, parse::number(parse::trim(text)));
     }
     Ok(())
-}
-
-/// `cpu  10 20 30 400 50 6 7 8 0 0`: the time used by all, from `/proc/stat`, in hundredths of a second: user, nice,
-/// system, and interrupts. Time that guests had is in user and nice.
-fn used(stat: &[u8]) -> Option<Value> {
-    let line = parse::lines(stat).next()?.strip_prefix(b"cpu ")?;
-    let mut ticks = [0; 7];
-    for (place, word) in ticks.iter_mut().zip(parse::words(line)) {
-        *place = parse::signed(word)?;
-    }
-    let [user, nice, system, _idle, _iowait, irq, softirq] = ticks;
-    let sum = [user, nice, system, irq, softirq].into_iter().try_fold(0i64, i64::checked_add)?;
-    Some(Value::Scaled(sum, 2))
 }
 
 #[cfg(test)]
