@@ -121,3 +121,7 @@ fn labels_by_choice() {
     assert!(page.contains(&format!("container_label_a_b=\"1\",container_label_long={value:?}")), "{page}");
     assert!(!page.contains("container_label_io"), "{page}");
 }
+
+mod budget;
+mod hostile;
+mod rounds;
