@@ -21,7 +21,7 @@ mod sockets;
 mod state;
 
 use crate::kit::cgroup::{Controller, Forest, Kind, Life, Named, Node, Trees};
-use crate::kit::{Error, Host, KeptFile, Opt, OptKind, Options, parse};
+use crate::kit::{Error, Host, KeptFile, Opt, OptKind, Options, Root, parse};
 use crate::model::{Batch, Family, Value, gauge};
 use crate::{Collector, Group, Pace, Spec};
 use filesystem::Filesystems;
@@ -199,6 +199,10 @@ impl Collector for Containers {
         self.forest.round(host, &mut |host, trees, node| reader.put(host, trees, node, out))?;
         reader.filesystems.end(host, out);
         reader.networks.put(host, &mut self.forest, out);
+        if self.forest.is_full() {
+            let path = host.root(Root::Cgroup).to_owned();
+            out.fault(Error::Other { path, why: "too many cgroups to look at all of them".to_owned() });
+        }
         host.machine().names.trouble().into_iter().for_each(|error| out.fault(error));
         Ok(())
     }

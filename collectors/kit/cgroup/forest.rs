@@ -84,6 +84,11 @@ impl<T: Default> Forest<T> {
         self.nodes
     }
 
+    /// Whether there are more than are looked at.
+    pub fn is_full(&self) -> bool {
+        self.nodes >= NODES_MAX
+    }
+
     /// Whether there is none; there always is the root.
     pub fn is_empty(&self) -> bool {
         self.nodes == 0

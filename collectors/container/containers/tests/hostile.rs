@@ -147,13 +147,21 @@ fn as_deep_as_somebody_likes() {
 
 #[test]
 fn more_cgroups_than_are_looked_at() {
-    let tree = with_service(&[]);
-    let folder = format!("{}/cgroup/system.slice", tree.path());
-    (0..100_000).for_each(|number| std::fs::create_dir(format!("{folder}/z{number}.service")).unwrap());
+    // In memory, where there is such a place: disks take a minute for so many folders.
+    let memory = std::path::Path::new("/dev/shm");
+    let folder =
+        tempfile::tempdir_in(Some(memory).filter(|path| path.is_dir()).unwrap_or(&std::env::temp_dir())).unwrap();
+    let slice = folder.path().join("system.slice");
+    std::fs::create_dir_all(slice.join("a.service")).unwrap();
+    std::fs::write(slice.join("a.service/cpu.stat"), "usage_usec 1000000\n").unwrap();
+    std::fs::write(folder.path().join("cgroup.controllers"), "cpu\n").unwrap();
+    (0..99_990).for_each(|number| std::fs::create_dir(slice.join(format!("z{number}.service"))).unwrap());
+    let tree = Tree::new(&[]);
+    tree.write("cgroup", &format!("-> {}", folder.path().display()));
     let mut opened = tree.open(&SPEC, &[("levels", "services")]);
-    let began = Instant::now();
     for _ in 0..2 {
-        assert!(opened.round().contains(SERVICE));
+        let (began, page) = (Instant::now(), opened.round());
+        assert!(page.contains(SERVICE) && page.ends_with("! other\n") && page.lines().count() < 20_002);
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     }
-    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
 }

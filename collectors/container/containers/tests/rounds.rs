@@ -270,7 +270,7 @@ fn the_files_that_tell_of_disks_on_version_1_stay_the_same() {
 
 #[test]
 fn when_one_of_version_1_was_made() {
-    let tree = Tree::new(&[]);
+    let tree = Tree::new(&[("calls/clock", "wall 1700001000\nboot 900\n")]);
     let trees = ["memory", "cpu,cpuacct", "pids"];
     trees.iter().for_each(|name| tree.write(&format!("cgroup/{name}/docker/{ID}/cgroup.clone_children"), "0\n"));
     let touch = |name: &str, seconds: u64| {
@@ -286,4 +286,7 @@ fn when_one_of_version_1_was_made() {
     assert_eq!(start(&tree), 1_700_000_500.0);
     touch(&format!("cpu,cpuacct/docker/{ID}"), 1_700_000_200);
     assert_eq!(start(&tree), 1_700_000_200.0);
+    // A board that did not know the time yet.
+    touch(&format!("pids/docker/{ID}"), 1_500_000_000);
+    assert_eq!(start(&tree), 1_700_000_100.0);
 }
