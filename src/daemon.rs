@@ -5,13 +5,14 @@ use crate::config::{self, Command, Config, Level, LogFormat, WebFile, Written};
 use crate::engine::{self, Engine, Instruments};
 use crate::page::Source;
 use crate::serve::{self, Bound, Gate, GroupPage, Listen, Settings, State};
+use crate::sources::{self, Source as Teller};
 use crate::{encode, log};
 use collectors::kit::{Child, Clock, Host, Machine, Replay, Rights, Script};
 use collectors::model::{Batch, Family, counter, gauge};
 use collectors::{ALL, Group, Spec};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
@@ -51,11 +52,24 @@ static CAPABILITY: Family = gauge(
     "1 if this process has the capability, 0 if not; named are those with which collectors can read more.",
     &["capability"],
 );
+static RUNTIME_UP: Family = gauge(
+    "wholenode_runtime_up",
+    "1 if the container runtime behind a socket that may be asked answered when it was last asked.",
+    &["api", "socket"],
+);
+static RUNTIME_REQUESTS: Family =
+    counter("wholenode_runtime_requests_total", "Requests to the container runtime.", &["api", "socket"]);
+static RUNTIME_FAILURES: Family = counter(
+    "wholenode_runtime_failures_total",
+    "How often the container runtime could not be asked, or did not answer as it should.",
+    &["api", "socket"],
+);
 
 /// The reference of all metrics.
 pub fn reference() -> String {
     let own = [&REQUESTS, &IN_FLIGHT, &CONNECTIONS, &CLOSED, &PAGE_BYTES, &REFUSED, &WEB_CONFIG, &CAPABILITY];
-    config::metrics(ALL, engine::families().chain(own))
+    let of_runtimes = [&RUNTIME_UP, &RUNTIME_REQUESTS, &RUNTIME_FAILURES];
+    config::metrics(ALL, engine::families().chain(own).chain(of_runtimes))
 }
 
 /// Serves until a signal ends it.
@@ -64,10 +78,8 @@ pub fn reference() -> String {
 /// One line: what, where, what was expected.
 pub fn serve(written: &Written, config: Config) -> Result<(), String> {
     start_log(&config);
-    // Only for the signals: the server has threads of its own.
-    let runtime = Builder::new_current_thread().enable_io().build();
-    let runtime = runtime.map_err(|error| format!("the event loop could not start: {error}"))?;
-    runtime.block_on(run(written, config))
+    // Only for the signals and the runtimes of containers: the server has threads of its own.
+    event_loop()?.block_on(run(written, config))
 }
 
 async fn run(written: &Written, config: Config) -> Result<(), String> {
@@ -80,14 +92,18 @@ async fn run(written: &Written, config: Config) -> Result<(), String> {
     let bound = serve::bind(&config.listen)?;
     let state = Arc::new(State::default());
     let (figures, watched, rights) = (Arc::clone(&state), gate.clone(), Rights::own());
+    let tellers = sources::sources(&config.sockets, &config.roots.rootfs);
+    let asked = tellers.clone();
     engine.extend(Box::new(move |out| {
         put_figures(&figures, out);
+        asked.iter().for_each(|teller| put_runtime(teller, out));
         put_rights(rights, out);
         if let Some(gate) = &watched {
             put_gate(gate, &figures, out);
         }
     }));
     let settings = settings(&config, gate.clone());
+    sources::start(&tellers, engine.machine());
     announce(&config.listen, &bound, &settings);
     let reloads = Reloads { written: written.clone(), current: config, engine, source: source.clone(), gate };
     tokio::spawn(reloads.listen(hangup));
@@ -121,7 +137,14 @@ pub fn check(config: &Config) -> Result<Report, String> {
     let findings = engine.findings(&selection, CHECK);
     let is_off = |spec: &&&Spec| findings.iter().all(|finding| finding.spec.name != spec.name);
     let off: Vec<&str> = ALL.iter().filter(is_off).map(|spec| spec.name).collect();
-    Ok(check::report(&mut Host::new(Arc::clone(engine.machine())), &findings, &off, &config.warnings))
+    let mut report = check::report(&mut Host::new(Arc::clone(engine.machine())), &findings, &off, &config.warnings);
+    report.runtimes(&event_loop()?.block_on(sources::probe(&config.sockets, &config.roots.rootfs)));
+    Ok(report)
+}
+
+fn event_loop() -> Result<Runtime, String> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| format!("the event loop could not start: {error}"))
 }
 
 /// Who may come in. What may not be served in the clear is refused here.
@@ -236,6 +259,14 @@ fn put_rights(rights: Rights, out: &mut Batch) {
         let of = out.entity(&["capability"], [name.as_str()]);
         out.put(&CAPABILITY, of, has);
     }
+}
+
+fn put_runtime(teller: &Teller, out: &mut Batch) {
+    let Some(figures) = teller.figures() else { return };
+    let of = out.entity(&["api", "socket"], [teller.api().name(), teller.path()]);
+    out.put(&RUNTIME_UP, of, figures.is_up);
+    out.put(&RUNTIME_REQUESTS, of, figures.requests);
+    out.put(&RUNTIME_FAILURES, of, figures.failures);
 }
 
 /// Reads the configuration again when told to.

@@ -10,6 +10,7 @@
 //!   (through `kit::Host`, the only door to the machine) and the model, and no format, no thread, no client.
 //! - [`config`]: what the user wrote → one checked configuration. Nothing else reads the environment.
 //! - [`engine`]: which collector runs when and where, and who waits for whom. A collector that hangs costs only itself.
+//! - [`sources`]: what only a daemon of somebody else's can tell, asked in the background: who a container is.
 //! - [`encode`]: a snapshot → bytes. Pure.
 //! - [`serve`]: HTTP. Nothing a client does or leaves undone holds anything for long.
 //! - [`page`]: engine and encoder, as the pages that `serve` and `wholenode once` give out.
@@ -26,3 +27,4 @@ pub mod engine;
 pub mod log;
 pub mod page;
 pub mod serve;
+pub mod sources;

@@ -132,8 +132,7 @@ impl Replay {
             let text = file(name).unwrap_or_default();
             text.lines().map(str::to_owned).collect()
         };
-        let mut replay = Self::default();
-        replay.clock = clock(folder, &lines("clock"))?;
+        let mut replay = Self { clock: clock(folder, &lines("clock"))?, ..Self::default() };
         let mut uname = lines("uname").into_iter();
         let mut next = || Cow::Owned(uname.next().unwrap_or_default());
         replay.uname = Uname {

@@ -3,7 +3,7 @@
 
 use super::child::frame;
 use super::exposition::{self, Dialect};
-use super::{Options, Replay, glob, itself, netlink, parse, span};
+use super::{Options, Replay, glob, itself, netlink, parse, protobuf, span};
 use crate::model::{Batch, POINTS_MAX};
 
 /// A parser, under the name of its folder of seeds and of its target.
@@ -20,6 +20,7 @@ pub static TARGETS: &[Target] = &[
     ("netlink", netlink),
     ("options", options),
     ("parse", parse),
+    ("protobuf", protobuf),
 ];
 
 /// The first line, and the rest.
@@ -124,6 +125,22 @@ pub fn parse(bytes: &[u8]) {
         }
     }
     let _ = (itself::pages(bytes), itself::start(bytes));
+}
+
+/// A message of a container runtime, with messages in it.
+pub fn protobuf(bytes: &[u8]) {
+    let mut again = Vec::new();
+    for (number, value) in protobuf::fields(bytes).map_while(Result::ok) {
+        match value {
+            protobuf::Value::Number(figure) => protobuf::put_number(&mut again, number, figure),
+            protobuf::Value::Bytes(inside) => {
+                protobuf::fields(inside).for_each(drop);
+                protobuf::put_bytes(&mut again, number, inside);
+            }
+        }
+    }
+    let whole = |bytes| protobuf::fields(bytes).map_while(Result::ok);
+    assert!(whole(&again).eq(whole(bytes)), "what was read can be written");
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The machine that is looked at: where its trees are mounted, what time it is there, how its calls are made.
 
 use super::calls::Replay;
-use super::cgroup::{Names, Written};
+use super::cgroup::{Healths, Names, Written};
 use super::{Child, Clock, lock};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -89,6 +89,8 @@ pub struct Machine {
     pub written: Written,
     /// Who is who among its containers.
     pub names: Names,
+    /// How those containers are whose runtime looks after that.
+    pub healths: Healths,
     net: String,
     handles: AtomicUsize,
     pub(super) readings: Mutex<Vec<Reading>>,
@@ -119,7 +121,8 @@ impl Machine {
         let (net, handles) = (roots.net(), AtomicUsize::new(0));
         let (readings, buffers) = (Mutex::default(), Mutex::default());
         let (walker, written, names) = (child.another(), Written::default(), Names::new(clock.clone()));
-        Arc::new(Self { roots, clock, replay, child, walker, names, written, net, handles, readings, buffers })
+        let healths = Healths::default();
+        Arc::new(Self { roots, clock, replay, child, walker, names, written, healths, net, handles, readings, buffers })
     }
 
     /// A buffer to read into: the one that was used last, if there is one.

@@ -22,6 +22,7 @@ pub mod netlink;
 mod options;
 mod os_release;
 pub mod parse;
+pub mod protobuf;
 mod rights;
 mod stamp;
 mod statfs;

@@ -4,6 +4,7 @@ mod needs;
 mod surroundings;
 
 use crate::engine::Finding;
+use crate::sources::Probed;
 use collectors::kit::{Error, Host, Rights};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -47,6 +48,20 @@ pub fn report(host: &mut Host, findings: &[Finding], off: &[&str], warnings: &[S
 }
 
 impl Report {
+    /// Tells which runtimes of containers answered.
+    pub fn runtimes(&mut self, all: &[Probed]) {
+        if all.is_empty() {
+            return;
+        }
+        self.line("\nContainer runtimes that may be asked:");
+        let width = all.iter().map(|probed| probed.socket.len()).max().unwrap_or(0);
+        for Probed { api, socket, state, told } in all {
+            // Where one was only looked for, none is no matter.
+            self.is_well &= *state == "ok" || socket == "auto";
+            self.line(&format!("{socket:width$}  {api:6}  {state:6}  {told}"));
+        }
+    }
+
     fn line(&mut self, text: &str) {
         self.text.push_str(text);
         self.text.push('\n');

@@ -4,8 +4,10 @@ use super::keys::{Given, Key, Layer, Meaning, Source, option, switch};
 use super::settings::{CONFIG_FILE, DISABLE_DEFAULTS, Level, LogFormat, RequireTls, SETTINGS, WEB_FILE};
 use super::{Chosen, Config, Error, Log, names};
 use crate::serve::Listen;
+use crate::sources::Sockets;
 use collectors::Spec;
 use collectors::kit::{Opt, OptKind, Options, Roots};
+use std::str::FromStr;
 
 /// Checks everything that was given.
 pub(super) fn config(
@@ -38,6 +40,10 @@ pub(super) fn config(
             system_bus: None,
         },
         calls: optional("path.calls"),
+        sockets: Sockets {
+            cri: process.parsed("containers.cri-socket")?,
+            docker: process.parsed("containers.docker-socket")?,
+        },
         log: Log {
             level: process.word("log.level", "debug, info, warn or error", Level::of)?,
             format: process.word("log.format", "logfmt or json", LogFormat::of)?,
@@ -69,8 +75,12 @@ impl Process<'_> {
         if words.is_empty() {
             return Err(self.fail(name, ":PORT, ADDRESS:PORT, [ADDRESS]:PORT or unix:/PATH"));
         }
+        self.parsed(name)
+    }
+
+    fn parsed<T: FromStr<Err = String>>(&self, name: &str) -> Result<Vec<T>, Error> {
         let parse = |word: &String| word.parse().map_err(|why: String| error(self.given, name, &why));
-        words.iter().map(parse).collect()
+        self.options.list(name).iter().map(parse).collect()
     }
 
     fn fail(&self, name: &str, expected: &str) -> Error {

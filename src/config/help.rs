@@ -64,6 +64,7 @@ fn flag(row: &Opt) -> String {
         _ if !row.default.is_empty() => row.default,
         OptKind::Regex | OptKind::Instead(_) => "REGEX",
         _ if row.name.starts_with("path.") => "FOLDER",
+        _ if row.name.ends_with("-socket") => "unix:///PATH",
         _ => "FILE",
     };
     match row.kind {

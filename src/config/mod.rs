@@ -22,6 +22,7 @@ pub use settings::{Level, LogFormat, RequireTls};
 pub use web::WebFile;
 
 use crate::serve::Listen;
+use crate::sources::Sockets;
 use collectors::kit::{Filter, Roots};
 use collectors::{Chosen, Group, Spec};
 use std::ffi::OsString;
@@ -70,6 +71,8 @@ pub struct Config {
     pub roots: Roots,
     /// A folder of recorded system calls, where the trees are no live machine's.
     pub calls: Option<String>,
+    /// The sockets of container runtimes that may be asked.
+    pub sockets: Sockets,
     /// What is logged, and how.
     pub log: Log,
     /// The collectors that are on, in the order of the table.
@@ -90,6 +93,7 @@ impl Config {
             ("web.config.file", self.web_file != running.web_file),
             ("web.require-tls", self.require_tls != running.require_tls),
             ("web.enable-openmetrics", self.openmetrics != running.openmetrics),
+            ("containers.*", self.sockets != running.sockets),
             ("path.*", self.roots != running.roots || self.calls != running.calls),
             ("log.*", self.log != running.log),
         ];

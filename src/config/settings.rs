@@ -46,6 +46,20 @@ pub(super) static SETTINGS: &[Opt] = &[
     ),
     row("metrics.exclude", OptKind::Regex, "", "Leave out the metrics whose name this expression finds."),
     row(DISABLE_DEFAULTS, OptKind::Flag, "false", "Turn every collector off that is not turned on by name."),
+    row(
+        "containers.cri-socket",
+        OptKind::List,
+        "",
+        "Asks containerd, CRI-O or cri-dockerd who the containers are whose files can't be read: unix:///PATH as this process \
+         sees it, or auto for the usual places, below path.rootfs first. Only serve and check ask. \
+         Whoever may connect may also start and stop containers; mounting the socket read-only does not change that.",
+    ),
+    row(
+        "containers.docker-socket",
+        OptKind::List,
+        "",
+        "The same from Docker or Podman, and how the containers are that it probes: unix:///PATH, or auto for Docker's.",
+    ),
     row("path.procfs", OptKind::Text, "/proc", "Where the machine's procfs is mounted."),
     row("path.sysfs", OptKind::Text, "/sys", "Where the machine's sysfs is mounted."),
     row("path.rootfs", OptKind::Text, "/", "Where the machine's root filesystem is mounted."),
@@ -82,6 +96,7 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("web", "Web"),
     ("metrics", "Metrics"),
     ("collector", "Collectors"),
+    ("containers", "Container runtimes"),
     ("path", "Paths"),
     ("log", "Logs"),
 ];

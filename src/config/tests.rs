@@ -96,6 +96,7 @@ fn nothing_written_is_what_node_exporter_does() {
     assert_eq!(config.roots, Roots::default());
     assert_eq!(config.log, Log { level: Level::Info, format: LogFormat::Logfmt });
     assert_eq!(names(&config), ["cpu", "filesystem", "netdev", "netclass"]);
+    assert_eq!(config.sockets, crate::sources::Sockets::default());
     assert_eq!((config.calls, config.file, config.warnings), (None, None, Vec::new()));
 }
 
@@ -306,6 +307,10 @@ fn what_does_not_fit_is_told_in_one_line() {
     ] {
         assert_eq!(refused(&[flag], &[]), line);
     }
+    assert_eq!(
+        refused(&["--containers.cri-socket=tcp://x"], &[]),
+        "--containers.cri-socket: \"tcp://x\": expected unix:///PATH of at most 107 bytes, or auto"
+    );
     let listen = "expected :PORT, localhost:PORT, ADDRESS:PORT, [ADDRESS]:PORT or unix:/PATH, for example :9100";
     assert_eq!(refused(&["--web.listen-address=9100"], &[]), format!("--web.listen-address: \"9100\": {listen}"));
     assert_eq!(
@@ -315,7 +320,7 @@ fn what_does_not_fit_is_told_in_one_line() {
     assert!(
         refused(&["--metrics.include=("], &[]).starts_with("--metrics.include: \"(\": expected a regular expression")
     );
-    assert_eq!(refused(&["once", "--group=moon"], &[]), "--group: \"moon\": expected node");
+    assert_eq!(refused(&["once", "--group=moon"], &[]), "--group: \"moon\": expected node or container");
 }
 
 #[test]

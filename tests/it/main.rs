@@ -16,6 +16,7 @@ mod old_kernel;
 mod oracle;
 mod peer;
 mod program;
+mod runtimes;
 mod scrape;
 mod stuck;
 mod tidy;

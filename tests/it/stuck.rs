@@ -250,7 +250,7 @@ fn the_child_ends_with_the_daemon() {
         for (fuse, number) in of.iter().zip(0u64..) {
             let path = fuse.path().as_os_str().as_bytes();
             let length = u16::try_from(path.len()).unwrap();
-            let request = [&number.to_le_bytes()[..], &[0], &length.to_le_bytes(), path].concat();
+            let request = [&number.to_le_bytes()[..], &[0; 4], &length.to_le_bytes(), path].concat();
             rustix::io::write(&socket, &request).unwrap();
         }
         eventually("all are asked", || process(child.id()).1 >= of.len() + 2);

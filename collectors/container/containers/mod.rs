@@ -9,6 +9,7 @@ mod filesystem;
 mod hugetlb;
 mod io;
 mod labels;
+mod life;
 mod limits;
 mod memory;
 mod metrics;
@@ -22,7 +23,7 @@ mod state;
 
 use crate::kit::cgroup::{Controller, Forest, Kind, Life, Named, Node, Trees};
 use crate::kit::{Error, Host, KeptFile, Opt, OptKind, Options, Root, parse};
-use crate::model::{Batch, Family, Value, gauge};
+use crate::model::{Batch, Family, gauge};
 use crate::{Collector, Group, Pace, Spec};
 use filesystem::Filesystems;
 use hugetlb::Sizes;
@@ -99,8 +100,8 @@ const OPTIONS: &[Opt] = &[
 ];
 
 /// What is told of containers: what dashboards and rules use. With a quota and one disk these are at most 32 series, and 8
-/// where it has a network of its own, which those of pods have not. Each further disk has 4, each further interface 8, and
-/// a layer whose size is known 2.
+/// where it has a network of its own, which those of pods have not: 40. Each further disk has 4, each further interface 8,
+/// and a layer whose size is known 2.
 const LEAN: Wanted = Wanted::these(&[
     Metric::CpuUsage,
     Metric::CpuUser,
@@ -289,8 +290,7 @@ impl Reader {
             return;
         }
         if node.own.started.is_none() {
-            node.own.started =
-                [host.cgroup_made(trees, &node.path), oldest(host, trees, node)].into_iter().flatten().min();
+            node.own.started = life::started(host, trees, node);
         }
         let limits = Limits::read(host, trees, &node.path, wanted);
         if let Some(limits) = out.found(limits) {
@@ -350,24 +350,9 @@ impl Reader {
         survive(processes::put(host, trees, node, self.until, page), page)?;
         survive(self.filesystems.take(host, node, page), page)?;
         node.own.limits.put(page);
-        page.put(Metric::StartTime, node.own.started.and_then(seconds));
-        page.put(Metric::LastSeen, seconds(host.wall()));
-        page.put(Metric::Restarts, node.own.named.as_ref().and_then(|named| named.attempt));
+        life::put(host, node, page);
         Ok(())
     }
-}
-
-/// When the first process of a container was started that its runtime does not tell of: its files may have been looked at
-/// late, see [`Host::cgroup_made`].
-fn oldest(host: &mut Host, trees: &Trees, node: &Node<State>) -> Option<Duration> {
-    let is_container = matches!(node.kind, Kind::Container { .. });
-    let (first, _) = is_container.then(|| processes::first(host, trees, node))?.ok()?;
-    host.started(first?)
-}
-
-/// To the millisecond.
-fn seconds(time: Duration) -> Option<Value> {
-    i64::try_from(time.as_millis()).ok().map(|millis| Value::Scaled(millis, 3))
 }
 
 /// Tells of a failure, unless it means that the cgroup is gone.

@@ -1,8 +1,9 @@
 //! The whole machine, as a root cgroup would tell of it: what those lack, or count at great cost, is in procfs.
 
+use super::life::seconds;
 use super::metrics::{Metric, Page};
 use super::state::State;
-use super::{Reader, io, memory, pressure, seconds, survive};
+use super::{Reader, io, memory, pressure, survive};
 use crate::kit::cgroup::{Node, Trees};
 use crate::kit::{Error, Host, parse};
 use crate::model::Value;

@@ -5,6 +5,7 @@
 
 mod file;
 mod forest;
+mod health;
 mod name;
 mod pids;
 mod trees;
@@ -14,6 +15,7 @@ mod written;
 pub(in crate::kit) use file::Folder;
 pub use file::Handle;
 pub use forest::{Forest, Life, Node};
+pub use health::{Health, Healths};
 pub use name::{Kind, Qos, Runtime};
 pub use trees::{Controller, Trees};
 pub(super) use who::read_anyhow;

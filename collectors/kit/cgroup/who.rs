@@ -140,12 +140,14 @@ impl Names {
         Self { clock, book: Mutex::default(), ears: Mutex::default() }
     }
 
-    /// Those who were asked for in the last two minutes and whom nobody has named yet.
+    /// Those who were asked for in the last two minutes and whom nobody has named yet, sorted.
     pub fn wanted(&self) -> Vec<(Runtime, String)> {
         let now = self.clock.monotonic();
         let book = lock(&self.book);
         let wanted = book.entries.iter().filter(|(_, entry)| entry.is_wanted(now));
-        wanted.map(|(id, entry)| (entry.runtime, id.to_string())).collect()
+        let mut wanted: Vec<_> = wanted.map(|(id, entry)| (entry.runtime, id.to_string())).collect();
+        wanted.sort_unstable_by(|(_, id), (_, other)| id.cmp(other));
+        wanted
     }
 
     /// Names a container. What is not told, such as a process, stays as it was.

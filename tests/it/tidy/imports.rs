@@ -7,13 +7,23 @@ use std::collections::HashSet;
 /// What each part may name of the house: modules, and `collectors::Item` for what the package's root itself declares.
 /// What ties the parts together (`main.rs`, `daemon.rs`, the roots of packages) may name all.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("src/check/", &["wholenode::check", "wholenode::engine::Finding", "collectors::Item", "collectors::kit"]),
+    (
+        "src/check/",
+        &[
+            "wholenode::check",
+            "wholenode::engine::Finding",
+            "wholenode::sources::Probed",
+            "collectors::Item",
+            "collectors::kit",
+        ],
+    ),
     (
         "src/config/",
         &[
             "wholenode::config",
             "wholenode::serve::Listen",
             "wholenode::serve::web",
+            "wholenode::sources::Sockets",
             "collectors::Item",
             "collectors::kit",
             "collectors::model",

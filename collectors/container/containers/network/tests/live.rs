@@ -139,9 +139,11 @@ fn what_is_told_is_what_the_kernel_tells_inside() {
     inside(&["ip", "address", "add", "169.254.77.2/30", "dev", "eth0"]);
     inside(&["ip", "link", "set", "eth0", "up"]);
     let socket = std::net::UdpSocket::bind("169.254.77.1:0").unwrap();
-    for _ in 0..100 {
-        socket.send_to(&[7; 1000], "169.254.77.2:9").unwrap();
-    }
+    let send = || {
+        for _ in 0..100 {
+            socket.send_to(&[7; 1000], "169.254.77.2:9").unwrap();
+        }
+    };
     let listeners = listen(&pid);
     let mut live = Live::new();
     // Until nothing comes any more, such as the kernel's own announcements.
@@ -152,6 +154,13 @@ fn what_is_told_is_what_the_kernel_tells_inside() {
         let at = names.iter().position(|known| *known == name).unwrap() + if way == "receive" { 0 } else { 8 };
         line.split_whitespace().nth(at).unwrap().parse::<u64>().unwrap()
     };
+    // What is sent before the neighbour is known may get lost.
+    let has_come = |_| {
+        send();
+        std::thread::sleep(Duration::from_millis(50));
+        statistic("receive", "bytes") > 100_000
+    };
+    assert!((0..100).any(has_come));
     for way in ["receive", "transmit"] {
         for name in ["bytes", "packets", "errors", "packets_dropped"] {
             let is_told = |_| {
@@ -163,7 +172,6 @@ fn what_is_told_is_what_the_kernel_tells_inside() {
             assert!((0..20).any(is_told), "{way} {name}");
         }
     }
-    assert!(statistic("receive", "bytes") > 100_000);
     let listening = |family| {
         let states = live.figures(&format!("container_network_{family}_usage_total"), &container.id);
         states.into_iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>()
@@ -218,6 +226,11 @@ fn a_thousand_made_and_removed_leave_nothing_behind() {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-    live.round();
-    assert!(live.host.machine().handles() <= handles + 64, "{} handles", live.host.machine().handles());
+    // Others may make cgroups on this machine meanwhile.
+    let are_back = |_| {
+        live.round();
+        std::thread::sleep(Duration::from_millis(50));
+        live.host.machine().handles() <= handles + 64
+    };
+    assert!((0..100).any(are_back), "more handles than before");
 }
