@@ -3,7 +3,9 @@
 //!
 //! Everything is kept below a folder of the test's own; no registry is asked, no store of the machine is touched.
 
+mod churn;
 mod cri;
+mod figures;
 mod ground;
 
 use crate::daemon::figure;
