@@ -3,7 +3,7 @@
 use super::cpu::microseconds;
 use super::metrics::{Metric, Page};
 use super::state::State;
-use crate::kit::cgroup::{Controller, Node, Trees};
+use crate::kit::cgroup::{Controller, Handle, Node, Trees};
 use crate::kit::{Error, Host, Root, parse};
 use std::collections::HashMap;
 
@@ -13,8 +13,9 @@ const COST: [Metric; 4] = [Metric::IoCostUsage, Metric::IoCostWait, Metric::IoCo
 /// How many disks one cgroup may tell of.
 const DISKS_MAX: usize = 64;
 
-/// The files of version 1 that tell of bytes and of reads and writes: those of BFQ and CFQ know what goes on below, and
-/// the first that a kernel has is the best that it has.
+/// The files of version 1 that tell of bytes and of reads and writes, the best first: those of BFQ and CFQ, which know what
+/// goes on below and tell of the disks that they schedule, then those of the throttle, which since Linux 6.10 tells of none
+/// before something was throttled.
 const BLKIO: [[&str; 2]; 4] = [
     ["blkio.bfq.io_service_bytes_recursive", "blkio.bfq.io_serviced_recursive"],
     ["blkio.io_service_bytes_recursive", "blkio.io_serviced_recursive"],
@@ -42,6 +43,29 @@ struct Told {
     writes: Option<u64>,
     /// In the order of [`COST`], in microseconds.
     cost: [Option<u64>; COST.len()],
+}
+
+impl Disks {
+    /// Finds out which files of version 1 tell of the most disks. Files may be there that tell of none.
+    pub(super) fn choose(&mut self, host: &mut Host, trees: &Trees) {
+        let Some(tree) = trees.of(Controller::Io).filter(|_| !trees.unified()) else { return };
+        let mut best: Option<(usize, [&str; 2])> = None;
+        for files in BLKIO {
+            let Ok(Some(text)) = host.cgroup(tree, "/", files[0], &mut Handle::default()) else { continue };
+            self.told.clear();
+            separate(text, true, &mut self.told);
+            let disks = self.told.len();
+            let is_better = match best {
+                None => true,
+                Some((0, [bytes, _])) => disks > 0 || (files[0].contains("throttle") && !bytes.contains("throttle")),
+                Some((most, _)) => disks > most,
+            };
+            if is_better {
+                best = Some((disks, files));
+            }
+        }
+        self.blkio = best.map(|(_, files)| files);
+    }
 }
 
 /// Puts them.

@@ -232,6 +232,9 @@ impl Reader {
 
     fn put(&mut self, host: &mut Host, trees: &Trees, node: &mut Node<State>, out: &mut Batch) -> Life {
         let (is_new, is_due) = Self::due(host, node);
+        if is_due && node.kind == Kind::Root {
+            self.disks.choose(host, trees);
+        }
         self.name(host, trees, node, is_new, is_due);
         let wanted = match &node.kind {
             Kind::Root => self.root,

@@ -123,11 +123,11 @@ impl Drop for Container {
 }
 
 /// What the daemon has of the machine's.
-#[derive(Debug)]
 struct Held {
     files: Vec<String>,
-    /// In kibibytes.
+    /// Anonymous memory, in kibibytes.
     resident: u64,
+    /// The kernel's, in kibibytes.
     kernel: u64,
 }
 
@@ -144,10 +144,18 @@ impl Meter {
         Self(folder)
     }
 
+    /// Without what the kernel remembers of folders and files that are no more, until it wants the memory back.
     fn kernel(&self) -> u64 {
         let read = |file: &str| fs::read_to_string(self.0.join(file)).unwrap_or_default();
-        let of_unified = || read("memory.stat").lines().find_map(|line| line.strip_prefix("kernel ")?.parse().ok());
-        read("memory.kmem.usage_in_bytes").trim().parse().ok().or_else(of_unified).unwrap_or_default()
+        let stat = read("memory.stat");
+        let line = |word: &str| stat.lines().find_map(|line| line.strip_prefix(word)?.parse::<u64>().ok());
+        if let (Some(all), Some(remembered)) = (line("kernel "), line("slab_reclaimable ")) {
+            return all.saturating_sub(remembered);
+        }
+        // Version 1 does not tell them apart. This takes nothing away but what was looked up once.
+        let _ = fs::write("/proc/sys/vm/drop_caches", "2");
+        std::thread::sleep(Duration::from_secs(2));
+        read("memory.kmem.usage_in_bytes").trim().parse().unwrap_or_default()
     }
 
     /// After a further round, whose own files are closed by now.
@@ -155,6 +163,7 @@ impl Meter {
         // What is younger than a tenth of a second would be told again.
         std::thread::sleep(Duration::from_millis(200));
         daemon.get("/metrics/cadvisor");
+        std::thread::sleep(Duration::from_millis(200));
         let pid = daemon.pid();
         let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
         let links = open.filter_map(|entry| Some(fs::read_link(entry.path()).ok()?.display().to_string()));
@@ -165,7 +174,7 @@ impl Meter {
         files.sort();
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let resident =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
+            status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix(" kB")?.parse().ok());
         Held { files, resident: resident.unwrap(), kernel: self.kernel() >> 10 }
     }
 }
@@ -282,9 +291,15 @@ fn within() {
     for Held { files, resident, kernel } in [&before, &after] {
         println!("{} files, {resident} KiB resident, {kernel} KiB of the kernel's", files.len());
     }
-    assert_eq!(after.files, before.files, "handles are left behind");
-    assert!(after.resident <= before.resident + 1024, "memory is left behind: {before:?}, {after:?}");
-    assert!(after.kernel <= before.kernel + 512, "the kernel's memory is left behind: {before:?}, {after:?}");
+    let left: Vec<&String> = after.files.iter().filter(|file| !before.files.contains(file)).collect();
+    assert!(
+        left.is_empty() && after.files.len() <= before.files.len(),
+        "handles are left behind: {left:?} of {:?}",
+        after.files
+    );
+    // Names are remembered for two minutes.
+    assert!(after.resident <= before.resident + 2048, "memory is left behind");
+    assert!(after.kernel <= before.kernel + 512, "the kernel's memory is left behind");
     assert!(count * 60 / seconds >= 900, "only {count} in {seconds} s: this machine is too slow for that");
     drop(daemon);
 }
@@ -297,17 +312,5 @@ fn a_thousand_containers_a_minute() {
     if std::env::var_os(WITHIN).is_some() {
         return within();
     }
-    let mut command = Command::new("unshare");
-    command
-        .args(["--net", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""])
-        .arg(std::env::current_exe().unwrap());
-    command.args(["--exact", "containers::churn::a_thousand_containers_a_minute", "--nocapture"]).env(WITHIN, "1");
-    let output = command.output().unwrap();
-    let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    if errors.contains("unshare failed") || errors.contains("not found") {
-        return skipped(errors.trim());
-    }
-    errors.lines().filter_map(|line| line.split_once("skipped: ")).for_each(|(_, why)| skipped(why));
-    print!("{told}");
-    assert!(output.status.success(), "{told}\n{errors}");
+    super::alone("containers::churn::a_thousand_containers_a_minute", WITHIN);
 }
