@@ -201,7 +201,9 @@ fn number(word: &[u8]) -> Option<Number> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::SPEC;
     use super::*;
+    use crate::kit::testing::Tree;
     use proptest::prelude::*;
 
     #[test]
@@ -211,6 +213,30 @@ mod tests {
         let cost = [Some(9), None, None, None];
         let of = Told { read_bytes: Some(1), written_bytes: Some(2), reads: Some(3), writes: Some(4), cost };
         assert_eq!(told, [((253, 0), of), ((8, 16), Told { writes: Some(1), ..Told::default() })]);
+    }
+
+    #[test]
+    fn files_that_tell_of_no_disk_are_not_taken() {
+        let id = "0123456789abcdef".repeat(4);
+        let of = |file: &str| format!("cgroup/blkio/docker/{id}/{file}");
+        let tree = Tree::new(&[
+            ("calls/clock", "wall 1700000000\nboot 10\n"),
+            (&format!("cgroup/cpuacct/docker/{id}/cpuacct.usage"), "1\n"),
+            ("cgroup/blkio/blkio.bfq.io_service_bytes_recursive", "Total 0\n"),
+            ("cgroup/blkio/blkio.throttle.io_service_bytes", "8:0 Read 4096\n8:0 Write 0\nTotal 4096\n"),
+            (&of("blkio.bfq.io_service_bytes_recursive"), "Total 0\n"),
+            (&of("blkio.throttle.io_service_bytes"), "8:0 Read 4096\n8:0 Write 0\nTotal 4096\n"),
+        ]);
+        let page = tree.open(&SPEC, &[("levels", "containers")]).round();
+        assert!(page.contains("container_fs_reads_bytes_total{") && page.contains("device=\"8:0\"} 4096"), "{page}");
+        // A scheduler that tells of its disks knows more.
+        for file in
+            [of("blkio.bfq.io_service_bytes_recursive"), "cgroup/blkio/blkio.bfq.io_service_bytes_recursive".into()]
+        {
+            tree.write(&file, "8:0 Read 8192\n8:0 Write 0\nTotal 8192\n");
+        }
+        let page = tree.open(&SPEC, &[("levels", "containers")]).round();
+        assert!(page.contains("device=\"8:0\"} 8192"), "{page}");
     }
 
     #[test]
