@@ -164,7 +164,7 @@ impl<'a> Containerd<'a> {
             "version = 2\nroot = \"{}\"\nstate = \"{state}\"\noom_score = 0\n[grpc]\n  address = \"{socket}\"\n\
              [plugins.\"io.containerd.grpc.v1.cri\"]\n  sandbox_image = \"{IMAGE}\"\n  restrict_oom_score_adj = true\n  disable_tcp_service = true\n\
              [plugins.\"io.containerd.grpc.v1.cri\".containerd]\n  snapshotter = \"native\"\n\
-             [plugins.\"io.containerd.grpc.v1.cri\".cni]\n  conf_dir = \"{}\"\n\
+             [plugins.\"io.containerd.grpc.v1.cri\".cni]\n  bin_dir = \"/usr/lib/cni\"\n  conf_dir = \"{}\"\n\
              [plugins.\"io.containerd.internal.v1.opt\"]\n  path = \"{}\"\n",
             at("root"),
             at("cni"),
