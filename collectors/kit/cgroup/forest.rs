@@ -121,22 +121,22 @@ struct Walk<'a, T> {
 impl<T: Default> Walk<'_, T> {
     fn step(&mut self, node: &mut Node<T>, depth: usize) -> Life {
         self.nodes += 1;
-        if (self.visit)(self.host, self.trees, node) == Life::Gone {
-            return Life::Gone;
-        }
+        let mut links = 0;
+        // Before anybody reads it: another one may be there under the same name, whose figures are not the old one's.
         if node.may_hold() || !node.pulse.is_kept() {
             match self.host.cgroup_folder(self.trees.walked(), &node.path) {
-                // Another one under the same name.
                 Ok((inode, _)) if inode != node.inode => return Life::Gone,
-                Ok((_, links)) if node.may_hold() => return self.children(node, links, depth),
-                Ok(_) => {}
+                Ok((_, counted)) => links = counted,
                 Err(error) => {
                     self.error = Some(error);
                     return Life::Gone;
                 }
             }
         }
-        Life::Alive
+        match (self.visit)(self.host, self.trees, node) {
+            Life::Alive if node.may_hold() => self.children(node, links, depth),
+            life => life,
+        }
     }
 
     fn children(&mut self, node: &mut Node<T>, links: u64, depth: usize) -> Life {
