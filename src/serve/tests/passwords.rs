@@ -48,6 +48,37 @@ fn only_who_knows_a_password_is_answered() {
     assert_eq!(site.figures().requests, [4, 0, 0, 0, 0], "the others asked for no page");
 }
 
+/// Its file is on a filesystem that hangs: whoever looks gets no further.
+#[test]
+fn a_configuration_that_hangs_holds_up_nobody_else() {
+    let (site, source, gate) = guarded(Web::default());
+    source.say(Ok(Web::default()));
+    let hangs = source.web.lock().unwrap();
+    let mut first = site.send(&request("/metrics", ""));
+    let begun = Instant::now();
+    while !gate.is_looking() {
+        assert!(begun.elapsed() < super::site::DEADLINE);
+        thread::sleep(Duration::from_millis(2));
+    }
+    for _ in 0..3 {
+        assert_eq!(site.get("/metrics").text(), "small 1\n");
+    }
+    drop(hangs);
+    assert_eq!(read(&mut first).text(), "small 1\n");
+    // And the same on a connection that is open.
+    source.say(Ok(Web::default()));
+    let hangs = source.web.lock().unwrap();
+    first.write_all(request("/metrics", "").as_bytes()).unwrap();
+    while !gate.is_looking() {
+        assert!(begun.elapsed() < super::site::DEADLINE);
+        thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!(site.get("/metrics").text(), "small 1\n");
+    let limit = Limits::default().stop;
+    assert!(site.stop() < limit + Duration::from_secs(2), "stopping waits for nobody who hangs");
+    drop(hangs);
+}
+
 #[test]
 fn a_long_password_counts_as_far_as_bcrypt_sees() {
     let long = "p".repeat(72);
