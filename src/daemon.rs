@@ -109,6 +109,7 @@ async fn run(written: &Written, config: Config) -> Result<(), String> {
     tokio::spawn(reloads.listen(hangup));
     let running = serve::start(settings, Arc::new(source), bound, state);
     let running = running.map_err(|error| format!("the server could not start: {error}"))?;
+    collectors::kit::forget_start();
     tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
     tracing::info!("stopping");
     running.stop();

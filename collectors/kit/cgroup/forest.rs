@@ -84,6 +84,11 @@ impl<T: Default> Forest<T> {
         self.nodes
     }
 
+    /// Whether there are more than are looked at.
+    pub fn is_full(&self) -> bool {
+        self.nodes >= NODES_MAX
+    }
+
     /// Whether there is none; there always is the root.
     pub fn is_empty(&self) -> bool {
         self.nodes == 0
@@ -121,21 +126,21 @@ struct Walk<'a, T> {
 impl<T: Default> Walk<'_, T> {
     fn step(&mut self, node: &mut Node<T>, depth: usize) -> Life {
         self.nodes += 1;
-        let mut links = 0;
-        // Before anybody reads it: another one may be there under the same name, whose figures are not the old one's.
+        let mut links = None;
         if node.may_hold() || !node.pulse.is_kept() {
             match self.host.cgroup_folder(self.trees.walked(), &node.path) {
+                // Another one under the same name, of which nothing must be told as if it were the old one.
                 Ok((inode, _)) if inode != node.inode => return Life::Gone,
-                Ok((_, counted)) => links = counted,
+                Ok((_, found)) => links = Some(found).filter(|_| node.may_hold()),
                 Err(error) => {
                     self.error = Some(error);
                     return Life::Gone;
                 }
             }
         }
-        match (self.visit)(self.host, self.trees, node) {
-            Life::Alive if node.may_hold() => self.children(node, links, depth),
-            life => life,
+        match ((self.visit)(self.host, self.trees, node), links) {
+            (Life::Alive, Some(links)) => self.children(node, links, depth),
+            (life, _) => life,
         }
     }
 
