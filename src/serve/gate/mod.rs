@@ -87,12 +87,6 @@ impl Gate {
         }
     }
 
-    /// Whether a thread is looking right now.
-    #[cfg(test)]
-    pub(super) fn is_looking(&self) -> bool {
-        self.try_watch().is_none()
-    }
-
     pub(super) fn rules(&self) -> Arc<Rules> {
         Arc::clone(&lock(&self.rules))
     }

@@ -10,6 +10,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 use std::net::TcpStream;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 pub(super) type Client = StreamOwned<ClientConnection, TcpStream>;
@@ -62,10 +63,13 @@ pub(super) fn tls(authority: &Authority) -> Tls {
 pub(super) struct Source {
     pub(super) web: Arc<Mutex<Result<Web, String>>>,
     file: Arc<tempfile::NamedTempFile>,
+    /// How often it was begun to be read.
+    pub(super) reads: Arc<AtomicUsize>,
 }
 
 impl WebSource for Source {
     fn read(&self) -> Reading {
+        self.reads.fetch_add(1, SeqCst);
         Reading { files: vec![PathBuf::from(self.file.path())], web: self.web.lock().unwrap().clone() }
     }
 }
@@ -73,7 +77,7 @@ impl WebSource for Source {
 impl Source {
     pub(super) fn new(web: Web) -> Self {
         let file = Arc::new(tempfile::NamedTempFile::new().unwrap());
-        Source { web: Arc::new(Mutex::new(Ok(web))), file }
+        Source { web: Arc::new(Mutex::new(Ok(web))), file, reads: Arc::default() }
     }
 
     /// From now on the file says something else.
