@@ -1,0 +1,3 @@
+//! Measured energy: where it went, and who used it.
+
+pub mod power;
