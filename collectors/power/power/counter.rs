@@ -149,6 +149,11 @@ impl Integral {
         !self.has_moved && self.unmoved >= FROZEN
     }
 
+    /// Whether it has ever said anything else.
+    pub(super) fn has_moved(&self) -> bool {
+        self.has_moved
+    }
+
     /// Takes what is drawn now, in microwatts.
     pub(super) fn step(&mut self, power: u64, now: Moment) -> Step {
         self.has_moved |= power != 0;

@@ -13,6 +13,9 @@ const SENSORS_MAX: usize = 256;
 /// Rails that are all that a board draws.
 const INPUTS: &[&str] = &["POM_5V_IN", "VDD_IN", "VIN"];
 
+/// Rails of boards that have none of those (AGX Orin and AGX Xavier), which lie beside each other.
+const ADDENDS: &[&str] = &["VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0", "GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V"];
+
 /// A sensor as it was found.
 #[derive(Debug, Default)]
 struct Sensor<'a> {
@@ -49,9 +52,8 @@ pub(super) fn find(has_packages: bool, host: &mut Host, out: &mut Batch) -> Vec<
         if matches!(is_mirror.as_deref(), Ok("Battery" | "Mains" | "USB" | "UPS" | "Wireless")) {
             continue;
         }
-        let device = host.link(Root::Sys, format_args!("{FOLDER}/{node}/device")).unwrap_or_default();
-        let device = device.rsplit('/').next().unwrap_or_default();
-        let home = if device.is_empty() { chip.clone() } else { format!("{chip}-{device}") };
+        let link = host.link(Root::Sys, format_args!("{FOLDER}/{node}")).unwrap_or_default();
+        let home = device(&link).map_or_else(|| chip.clone(), |device| format!("{chip}-{device}"));
         // Before Linux 6.13 the meter of ACPI has its files there.
         for folder in [format!("{FOLDER}/{node}"), format!("{FOLDER}/{node}/device")] {
             if folder.ends_with("/device") && chip != "power_meter" {
@@ -74,6 +76,13 @@ pub(super) fn find(has_packages: bool, host: &mut Host, out: &mut Batch) -> Vec<
         }
     }
     found
+}
+
+/// `1-0040` of `../../devices/platform/c240000.i2c/i2c-1/1-0040/hwmon/hwmon2`, and `BAT0` of `…/power_supply/BAT0/hwmon2`:
+/// the device, whose name lasts longer than the number of its sensors.
+fn device(link: &str) -> Option<&str> {
+    let mut steps = link.rsplit('/').skip(1).filter(|step| *step != "hwmon");
+    steps.next().filter(|device| !matches!(*device, "" | "." | ".."))
 }
 
 /// `power1`, `energy1`, and `in1` of chips that measure rails, with the files that say it, energies first.
@@ -164,7 +173,8 @@ fn meaning(of: &Sensor<'_>, has_packages: bool) -> Option<Meaning> {
         ("fam15h_power", _) => package("hwmon"),
         ("apm_xgene", label) if label.starts_with("CPU") => package("hwmon"),
         (chip, label) if chip.starts_with("ina") && INPUTS.contains(&label) => says(Role::BoardInput, "board", "hwmon"),
-        // What a chip that measures rails feeds, is fed by whatever the board is.
+        // Boards without a figure of all that they draw: these lie beside each other.
+        (chip, label) if chip.starts_with("ina3221") && ADDENDS.contains(&label) => says(Role::Device, "rail", "hwmon"),
         _ => within("rail", "hwmon", String::new()),
     }
 }
@@ -195,6 +205,13 @@ mod tests {
     }
 
     #[test]
+    fn devices_have_names() {
+        assert_eq!(device("../../devices/platform/c240000.i2c/i2c-1/1-0040/hwmon/hwmon2"), Some("1-0040"));
+        assert_eq!(device("../../devices/LNXSYSTM:00/power_supply/BAT0/hwmon2"), Some("BAT0"));
+        assert_eq!((device("hwmon0"), device("../hwmon0"), device("")), (None, None, None));
+    }
+
+    #[test]
     fn what_sensors_mean() {
         let of = |chip, sensor, label, is_within| {
             let home = &format!("{chip}-x");
@@ -210,6 +227,8 @@ mod tests {
         assert_eq!(of("pfe1100", "power2", "pout1", false), alone(Role::Within, "psu_output"));
         assert_eq!(of("ina3221", "in1", "VDD_IN", false), alone(Role::BoardInput, "board"));
         assert_eq!(of("ina3221", "in2", "VDD_CPU_GPU_CV", false), alone(Role::Within, "rail"));
+        assert_eq!(of("ina3221", "in1", "VDD_GPU_SOC", false), alone(Role::Device, "rail"));
+        assert_eq!(of("ina3221", "in2", "VDDQ_VDD2_1V8AO", false), alone(Role::Within, "rail"));
         assert_eq!(of("ina3221", "in3", "NC", false), None);
         assert_eq!(of("amdgpu", "power1", "PPT", true), Some((Role::Within, "gpu", "package-0".to_owned())));
         assert_eq!(of("amdgpu", "power1", "PPT", false), alone(Role::Device, "gpu"));

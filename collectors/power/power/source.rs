@@ -147,7 +147,7 @@ impl Source {
         }
         let (is_frozen, has_moved) = match &self.meter {
             Meter::Counter(counter) => (counter.is_frozen(), counter.has_moved()),
-            Meter::Integral(integral) => (integral.is_frozen(), reading != 0),
+            Meter::Integral(integral) => (integral.is_frozen(), integral.has_moved()),
         };
         if self.is_integrated() {
             self.power = i64::try_from(reading).ok();
