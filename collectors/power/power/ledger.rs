@@ -75,8 +75,7 @@ mod tests {
             prop_assert_eq!(sum, u128::from(energy));
             let whole: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
             for (share, weight) in shares.iter().zip(&weights) {
-                if whole > 0 {
-                    let floor = u128::from(energy) * u128::from(*weight) / whole;
+                if let Some(floor) = (u128::from(energy) * u128::from(*weight)).checked_div(whole) {
                     prop_assert!((floor..=floor + 1).contains(&u128::from(*share)));
                     prop_assert!(*weight > 0 || *share == 0, "no time, no energy");
                 }

@@ -19,7 +19,7 @@ pub(super) struct Processors {
 }
 
 impl Processors {
-    /// `vendor_id	: AuthenticAMD`, `flags		: fpu hypervisor`, from `/proc/cpuinfo`.
+    /// `vendor_id : AuthenticAMD`, `flags : fpu hypervisor`, from `/proc/cpuinfo`.
     pub(super) fn read(cpuinfo: &[u8]) -> Self {
         let mut found = Self::default();
         for line in parse::lines(cpuinfo).take_while(|line| !line.is_empty()) {
