@@ -8,6 +8,7 @@ pub mod families;
 pub mod kit;
 pub mod model;
 pub mod node;
+pub mod power;
 
 use kit::{Error, Host, Opt, Options};
 use model::{Batch, Family, POINTS_MAX};
@@ -115,17 +116,20 @@ pub enum Group {
     Node,
     /// Containers, pods and services: `container_*`, `machine_*`.
     Container,
+    /// Measured energy, and who used it: `node_energy_*`, `node_power_*`, `container_energy_*`.
+    Power,
 }
 
 impl Group {
     /// All groups.
-    pub const ALL: [Group; 2] = [Group::Node, Group::Container];
+    pub const ALL: [Group; 3] = [Group::Node, Group::Container, Group::Power];
 
     /// The page's name, and the folder's.
     pub fn name(self) -> &'static str {
         match self {
             Group::Node => "node",
             Group::Container => "container",
+            Group::Power => "power",
         }
     }
 
@@ -134,13 +138,14 @@ impl Group {
         match self {
             Group::Node => "the machine itself, under node_exporter's names",
             Group::Container => "containers, pods and services, under cAdvisor's names",
+            Group::Power => "measured energy of the machine and its parts, and the share of each container and service",
         }
     }
 
     /// Other names of the page, that rules elsewhere match on.
     pub fn aliases(self) -> &'static [&'static str] {
         match self {
-            Group::Node => &[],
+            Group::Node | Group::Power => &[],
             Group::Container => &["cadvisor"],
         }
     }
@@ -155,6 +160,11 @@ pub enum Pace {
     Apart {
         /// The shortest time between two rounds.
         min: Duration,
+    },
+    /// By a clock of its own, apart from the others, whether anybody asks or not: what it counts would be lost otherwise.
+    Every {
+        /// The time between two rounds.
+        period: Duration,
     },
 }
 
@@ -237,4 +247,5 @@ pub static ALL: &[&Spec] = &[
     &node::zoneinfo::SPEC,
     &container::containers::SPEC,
     &container::machine::SPEC,
+    &power::power::SPEC,
 ];
