@@ -5,6 +5,7 @@
 
 pub mod container;
 pub mod families;
+pub mod jetson;
 pub mod kit;
 pub mod model;
 pub mod node;
@@ -115,17 +116,20 @@ pub enum Group {
     Node,
     /// Containers, pods and services: `container_*`, `machine_*`.
     Container,
+    /// Jetson boards: `jetson_*`.
+    Jetson,
 }
 
 impl Group {
     /// All groups.
-    pub const ALL: [Group; 2] = [Group::Node, Group::Container];
+    pub const ALL: [Group; 3] = [Group::Node, Group::Container, Group::Jetson];
 
     /// The page's name, and the folder's.
     pub fn name(self) -> &'static str {
         match self {
             Group::Node => "node",
             Group::Container => "container",
+            Group::Jetson => "jetson",
         }
     }
 
@@ -134,13 +138,14 @@ impl Group {
         match self {
             Group::Node => "the machine itself, under node_exporter's names",
             Group::Container => "containers, pods and services, under cAdvisor's names",
+            Group::Jetson => "Jetson boards: GPU, engines, memory controller, rails, fan, power mode",
         }
     }
 
     /// Other names of the page, that rules elsewhere match on.
     pub fn aliases(self) -> &'static [&'static str] {
         match self {
-            Group::Node => &[],
+            Group::Node | Group::Jetson => &[],
             Group::Container => &["cadvisor"],
         }
     }
@@ -237,4 +242,9 @@ pub static ALL: &[&Spec] = &[
     &node::zoneinfo::SPEC,
     &container::containers::SPEC,
     &container::machine::SPEC,
+    &jetson::board::SPEC,
+    &jetson::devfreq::SPEC,
+    &jetson::fan::SPEC,
+    &jetson::rails::SPEC,
+    &jetson::temperatures::SPEC,
 ];
