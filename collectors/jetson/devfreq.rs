@@ -8,13 +8,8 @@ use crate::model::{Batch, Entity, Family, Value, gauge};
 use crate::{Collector, Group, Pace, Spec};
 use std::time::Duration;
 
-const FOLDER: &str = "class/devfreq";
-/// What device trees call the GPU.
-const NODES: &[&str] = &["gpu", "gp10b", "gv11b", "ga10b", "gb10b"];
 /// Where old kernels have it too, whether or not it is among the devfreq devices.
 const OLD: &[&str] = &["devices/gpu.0", "devices/platform/gpu.0"];
-/// What Thor calls the clocks of its GPU.
-const CLUSTER: &str = "gpu-gpc-";
 /// Clocks as the chip has them, below debugfs: the label, and the file.
 const ACTUAL: &[(&str, &str)] = &[
     ("gpc0", "bpmp/debug/clk/nafll_gpc0/pto_counter"),
@@ -103,25 +98,12 @@ impl Collector for Devfreq {
 
 /// The GPU's clocks, and its device.
 fn find(host: &mut Host) -> Result<(Vec<Clock>, Option<String>), Error> {
-    let names = match host.names(Root::Sys, FOLDER) {
-        Err(error) if error.is_absent() => Vec::new(),
-        names => names?,
-    };
     let (mut clocks, mut device) = (Vec::new(), None);
-    for name in names {
-        let folder = format!("{FOLDER}/{name}");
-        let name = match name.strip_prefix(CLUSTER) {
-            Some(number) => format!("gpc{number}"),
-            None => {
-                let node = host.read(Root::Sys, format_args!("{folder}/device/of_node/name")).map(jetson::texts);
-                if !node.is_ok_and(|node| NODES.iter().any(|known| node == [*known])) {
-                    continue;
-                }
-                "gpc".to_owned()
-            }
-        };
-        device.get_or_insert_with(|| format!("{folder}/device"));
-        clocks.push(Clock { name, folder });
+    for clocked in jetson::clocked(host)? {
+        if let Some(name) = clocked.of_gpu() {
+            device.get_or_insert_with(|| format!("{}/device", clocked.folder));
+            clocks.push(Clock { name, folder: clocked.folder });
+        }
     }
     let old = || OLD.iter().find(|old| host.exists(Root::Sys, old)).map(|old| (*old).to_owned());
     let device = device.or_else(old);

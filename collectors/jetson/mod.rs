@@ -2,6 +2,14 @@
 
 pub mod board;
 pub mod devfreq;
+pub mod emc;
+pub mod engines;
 pub mod fan;
+pub mod free_block;
+pub mod jetson_clocks;
+pub mod nvmap;
+pub mod nvpmodel;
+pub mod overcurrent;
 pub mod rails;
 pub mod temperatures;
+pub mod zram;

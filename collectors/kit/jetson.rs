@@ -69,6 +69,51 @@ pub fn sensed<T>(result: Result<T, Error>, out: &mut Batch) -> Option<T> {
     }
 }
 
+/// What device trees call the GPU. Its device's name changes with releases (`17000000.ga10b`, `17000000.gpu`).
+const GPU_NODES: &[&str] = &["gpu", "gp10b", "gv11b", "ga10b", "gb10b"];
+/// What Thor calls the clocks of its GPU.
+const GPU_CLUSTER: &str = "gpu-gpc-";
+
+/// A device of devfreq: one that has a clock, or is one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Clocked {
+    /// What the device is called.
+    pub device: String,
+    /// What the device tree calls it; empty where it does not.
+    pub node: String,
+    /// Its folder in sysfs. Below `device` is the device's own.
+    pub folder: String,
+}
+
+impl Clocked {
+    /// The name of the clock, if it is the GPU's: `gpc`, or of Thor's `gpc0`.
+    pub fn of_gpu(&self) -> Option<String> {
+        match self.device.strip_prefix(GPU_CLUSTER) {
+            Some(number) => Some(format!("gpc{number}")),
+            None => GPU_NODES.contains(&self.node.as_str()).then(|| "gpc".to_owned()),
+        }
+    }
+}
+
+/// All devices of devfreq.
+///
+/// # Errors
+/// What the kernel answered; that there are none is no error.
+pub fn clocked(host: &mut Host) -> Result<Vec<Clocked>, Error> {
+    let names = match host.names(Root::Sys, "class/devfreq") {
+        Err(error) if error.is_absent() => return Ok(Vec::new()),
+        names => names?,
+    };
+    let mut found = Vec::new();
+    for device in names {
+        let folder = format!("class/devfreq/{device}");
+        let node = host.read(Root::Sys, format_args!("{folder}/device/of_node/name")).map(texts);
+        let node = node.ok().and_then(|node| node.into_iter().next()).unwrap_or_default();
+        found.push(Clocked { device, node, folder });
+    }
+    Ok(found)
+}
+
 /// When something that hardly ever changes was looked for.
 #[derive(Debug, Default)]
 pub struct Look {
