@@ -19,6 +19,7 @@ mod program;
 mod runtimes;
 mod scrape;
 mod stuck;
+mod tegrastats;
 mod tidy;
 mod web;
 

@@ -47,10 +47,12 @@ pub(super) fn rails(host: &mut Host, out: &mut Batch) -> Result<Vec<Rail>, Error
     Ok(rails)
 }
 
-/// The device of a hardware monitor: `../../../1-0040`.
+/// The device of a hardware monitor: `../../devices/…/1-0040/hwmon/hwmon2`, or `device` in it, `../../../1-0040`.
 fn chip_of(folder: &str, host: &mut Host) -> String {
+    let home = host.link(Root::Sys, folder).unwrap_or_default();
     let link = host.link(Root::Sys, format_args!("{folder}/device")).unwrap_or_default();
-    link.rsplit('/').next().unwrap_or_default().to_owned()
+    let device = home.rsplit_once("/hwmon/").map_or(link.as_str(), |(device, _)| device);
+    device.rsplit('/').next().unwrap_or_default().to_owned()
 }
 
 /// The chips of L4T 32, and their folders.
