@@ -253,6 +253,7 @@ pub static ALL: &[&Spec] = &[
     &jetson::nvpmodel::SPEC,
     &jetson::overcurrent::SPEC,
     &jetson::rails::SPEC,
+    &jetson::tegra_gpu::SPEC,
     &jetson::temperatures::SPEC,
     &jetson::zram::SPEC,
 ];

@@ -77,6 +77,7 @@ pub(crate) const WHY: &[(&str, &str)] = &[
     ("systemd", "another process answers"),
     ("tapestats", "many files for each drive, of a driver"),
     ("tcpstat", "goes through the table of all sockets"),
+    ("tegra_gpu", "asks the GPU, a chip on a slow bus, and the firmware"),
     ("temperatures", "asks the firmware, for each zone"),
     ("textfile", "files of a filesystem, which may hang"),
     ("thermal_zone", "asks chips and firmware"),

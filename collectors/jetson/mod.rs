@@ -11,5 +11,6 @@ pub mod nvmap;
 pub mod nvpmodel;
 pub mod overcurrent;
 pub mod rails;
+pub mod tegra_gpu;
 pub mod temperatures;
 pub mod zram;

@@ -1,9 +1,13 @@
 //! What the collectors of Jetson boards share: whether this is such a board, and where its files are.
 
+mod rails;
+
 use super::{Error, Host, Root};
 use crate::model::Batch;
 use rustix::io::Errno;
 use std::time::Duration;
+
+pub use rails::{Flow, Rail, rails};
 
 /// How long is believed what hardly ever changes: which chips and engines there are.
 const BELIEVED: Duration = Duration::from_secs(60);

@@ -4,14 +4,13 @@
 //! voltage and current. Rails are called as the board's device tree calls them; `NC` is connected to nothing. An alarm is
 //! told once: whoever reads it first (the collector hwmon reads it too) clears it in the chip.
 
-mod find;
 #[cfg(test)]
 mod tests;
 
-use crate::kit::{Error, Host, Options, Root, jetson, parse};
+use crate::kit::jetson::{self, Rail};
+use crate::kit::{Error, Host, Options, Root};
 use crate::model::{Batch, Family, Value, gauge};
 use crate::{Collector, Group, Pace, Spec};
-use find::Rail;
 use std::time::Duration;
 
 const RAIL: &[&str; 2] = &["chip", "rail"];
@@ -69,7 +68,7 @@ fn open(host: &mut Host, _: &Options) -> Result<Option<Box<dyn Collector>>, Erro
 impl Collector for Rails {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         if self.look.is_due(host) {
-            self.rails = find::rails(host, out)?;
+            self.rails = jetson::rails(host, out)?;
         }
         let mut total = Total::of(&self.rails);
         for rail in &self.rails {
@@ -86,29 +85,21 @@ impl Collector for Rails {
 /// Puts what the chip tells of a rail; its power in microwatts.
 fn put(rail: &Rail, host: &mut Host, out: &mut Batch) -> Option<i64> {
     let of = out.entity(RAIL, [&rail.chip, &rail.name]);
-    let mut figure = |file: &str, out: &mut Batch| {
-        let figure = host.signed(Root::Sys, format_args!("{}/{file}", rail.folder));
-        jetson::sensed(figure, out)
-    };
-    let millivolts = figure(&rail.voltage, out);
-    let milliamperes = figure(&rail.current, out);
-    let microwatts = match &rail.power {
-        Some((file, scale)) => figure(file, out).and_then(|power| power.checked_mul(*scale)),
-        None => millivolts.zip(milliamperes).and_then(|(volts, amperes)| volts.checked_mul(amperes)),
-    };
-    out.put_some(&VOLTS, of, millivolts.map(|volts| Value::Scaled(volts, 3)));
-    out.put_some(&AMPERES, of, milliamperes.map(|amperes| Value::Scaled(amperes, 3)));
-    out.put_some(&WATTS, of, microwatts.map(|watts| Value::Scaled(watts, 6)));
+    let flow = rail.read(host, out);
+    out.put_some(&VOLTS, of, flow.voltage.map(|voltage| Value::Scaled(voltage, 3)));
+    out.put_some(&AMPERES, of, flow.current.map(|current| Value::Scaled(current, 3)));
+    out.put_some(&WATTS, of, flow.power.map(|power| Value::Scaled(power, 6)));
     for (kind, milliamperes) in &rail.limits {
         let of = out.part(of, KIND, [kind]);
         out.put(&LIMIT, of, Value::Scaled(*milliamperes, 3));
     }
     for (kind, file) in &rail.alarms {
-        let alarm = figure(file, out);
+        let alarm = host.number(Root::Sys, format_args!("{}/{file}", rail.folder));
+        let alarm = jetson::sensed(alarm, out);
         let of = out.part(of, KIND, [kind]);
         out.put_some(&ALARM, of, alarm.map(|alarm| alarm != 0));
     }
-    microwatts
+    flow.power
 }
 
 /// What the board uses: what flows through its input, or the sum of all rails if each of them could be read.
@@ -137,9 +128,4 @@ impl Total {
     fn told(&self) -> Option<(&'static str, i64)> {
         Some((if self.input.is_some() { "input" } else { "sum" }, self.microwatts?))
     }
-}
-
-/// `32760` or, with L4T 32, `32760 ma`.
-fn milliamperes(text: &[u8]) -> Option<i64> {
-    parse::signed(parse::words(text).next()?)
 }

@@ -1,7 +1,7 @@
-//! Which rails a board has, and in which files of sysfs their figures are.
+//! Which rails a Jetson board has, and in which files of sysfs their figures are.
 
-use super::milliamperes;
-use crate::kit::{Error, Host, Root, jetson};
+use super::{monitors, sensed};
+use crate::kit::{Error, Host, Root, parse};
 use crate::model::Batch;
 
 /// How many channels a chip has.
@@ -12,36 +12,66 @@ const OLD_BUS: &str = "bus/iio/devices";
 
 /// A rail, and its files.
 #[derive(Debug, PartialEq)]
-pub(super) struct Rail {
+pub struct Rail {
     /// What the board's device tree calls it.
-    pub(super) name: String,
+    pub name: String,
     /// The chip that measures it: bus and address, `1-0040`.
-    pub(super) chip: String,
+    pub chip: String,
     /// The folder of its files.
-    pub(super) folder: String,
+    pub folder: String,
     /// In millivolts.
-    pub(super) voltage: String,
+    pub voltage: String,
     /// In milliamperes.
-    pub(super) current: String,
+    pub current: String,
     /// The file, and how many microwatts its unit is.
-    pub(super) power: Option<(String, i64)>,
+    pub power: Option<(String, i64)>,
     /// Of each kind, in milliamperes.
-    pub(super) limits: Vec<(&'static str, i64)>,
+    pub limits: Vec<(&'static str, i64)>,
     /// Of each kind, the file.
-    pub(super) alarms: Vec<(&'static str, String)>,
+    pub alarms: Vec<(&'static str, String)>,
+}
+
+/// What flows through a rail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// In millivolts.
+    pub voltage: Option<i64>,
+    /// In milliamperes.
+    pub current: Option<i64>,
+    /// In microwatts; the product of the two where the chip does not tell it.
+    pub power: Option<i64>,
+}
+
+impl Rail {
+    /// Asks the chip.
+    pub fn read(&self, host: &mut Host, out: &mut Batch) -> Flow {
+        let mut figure = |file: &str| {
+            let figure = host.signed(Root::Sys, format_args!("{}/{file}", self.folder));
+            sensed(figure, out)
+        };
+        let (voltage, current) = (figure(&self.voltage), figure(&self.current));
+        let power = match &self.power {
+            Some((file, scale)) => figure(file).and_then(|power| power.checked_mul(*scale)),
+            None => voltage.zip(current).and_then(|(voltage, current)| voltage.checked_mul(current)),
+        };
+        Flow { voltage, current, power }
+    }
 }
 
 /// The rails of the board.
-pub(super) fn rails(host: &mut Host, out: &mut Batch) -> Result<Vec<Rail>, Error> {
+///
+/// # Errors
+/// What the kernel answered.
+pub fn rails(host: &mut Host, out: &mut Batch) -> Result<Vec<Rail>, Error> {
     let mut rails = Vec::new();
     for (chip, folder) in old_chips(host) {
         (0..CHANNELS).for_each(|channel| rails.extend(old_rail(&chip, &folder, channel, host, out)));
     }
-    for folder in jetson::monitors(host, "ina3221")? {
+    for folder in monitors(host, "ina3221")? {
         let chip = chip_of(&folder, host);
         (1..=CHANNELS).for_each(|channel| rails.extend(rail(&chip, &folder, channel, host, out)));
     }
-    for folder in jetson::monitors(host, "ina238")? {
+    for folder in monitors(host, "ina238")? {
         rails.push(input(chip_of(&folder, host), folder, host, out));
     }
     Ok(rails)
@@ -150,6 +180,11 @@ fn read_limits(
         limits.extend(out.found(limit).flatten().map(|limit| (kind, limit)));
     }
     limits
+}
+
+/// `32760` or, with L4T 32, `32760 ma`.
+fn milliamperes(text: &[u8]) -> Option<i64> {
+    parse::signed(parse::words(text).next()?)
 }
 
 #[cfg(test)]
