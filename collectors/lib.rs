@@ -5,6 +5,7 @@
 
 pub mod container;
 pub mod families;
+pub mod jetson;
 pub mod kit;
 pub mod model;
 pub mod node;
@@ -118,11 +119,13 @@ pub enum Group {
     Container,
     /// Measured energy, and who used it: `node_energy_*`, `node_power_*`, `container_energy_*`.
     Power,
+    /// Jetson boards: `jetson_*`.
+    Jetson,
 }
 
 impl Group {
     /// All groups.
-    pub const ALL: [Group; 3] = [Group::Node, Group::Container, Group::Power];
+    pub const ALL: [Group; 4] = [Group::Node, Group::Container, Group::Power, Group::Jetson];
 
     /// The page's name, and the folder's.
     pub fn name(self) -> &'static str {
@@ -130,6 +133,7 @@ impl Group {
             Group::Node => "node",
             Group::Container => "container",
             Group::Power => "power",
+            Group::Jetson => "jetson",
         }
     }
 
@@ -139,13 +143,14 @@ impl Group {
             Group::Node => "the machine itself, under node_exporter's names",
             Group::Container => "containers, pods and services, under cAdvisor's names",
             Group::Power => "measured energy of the machine and its parts, and the share of each container and service",
+            Group::Jetson => "Jetson boards: GPU, engines, memory controller, rails, fan, power mode",
         }
     }
 
     /// Other names of the page, that rules elsewhere match on.
     pub fn aliases(self) -> &'static [&'static str] {
         match self {
-            Group::Node | Group::Power => &[],
+            Group::Node | Group::Power | Group::Jetson => &[],
             Group::Container => &["cadvisor"],
         }
     }
@@ -248,4 +253,18 @@ pub static ALL: &[&Spec] = &[
     &container::containers::SPEC,
     &container::machine::SPEC,
     &power::power::SPEC,
+    &jetson::board::SPEC,
+    &jetson::devfreq::SPEC,
+    &jetson::emc::SPEC,
+    &jetson::engines::SPEC,
+    &jetson::fan::SPEC,
+    &jetson::free_block::SPEC,
+    &jetson::jetson_clocks::SPEC,
+    &jetson::nvmap::SPEC,
+    &jetson::nvpmodel::SPEC,
+    &jetson::overcurrent::SPEC,
+    &jetson::rails::SPEC,
+    &jetson::tegra_gpu::SPEC,
+    &jetson::temperatures::SPEC,
+    &jetson::zram::SPEC,
 ];

@@ -10,7 +10,7 @@ mod why;
 
 use collectors::kit::{Child, Clock, Host, Machine, Options, Replay, Roots, child};
 use collectors::model::Batch;
-use collectors::{ALL, Collector, Pace, Spec};
+use collectors::{ALL, Collector, Group, Pace, Spec};
 use rustix::time::{ClockId, clock_gettime};
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -24,6 +24,8 @@ const SPAN: Duration = Duration::from_millis(300);
 const ROUNDS: (usize, usize) = (5, 200);
 /// What is written over between two rounds so that they find nothing in the caches.
 const CACHES: usize = 48 << 20;
+/// The machine that the collectors of Jetson boards are measured on.
+const BOARD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/machines/orinnano");
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/README.md");
 
 /// The processor time of a collector's rounds on this thread.
@@ -148,9 +150,12 @@ fn main() {
     });
     let textfiles = format!("{home}/textfile");
     let (large, here) = (machine_of(home), machine(Roots::default(), None));
+    // No machine is both: those of boards are measured on one.
+    let board = machine_of(BOARD);
     let (mut litter, mut rows, mut slow) = (vec![0; CACHES], String::new(), Vec::new());
     for spec in ALL.iter().filter(|spec| only.as_ref().is_none_or(|only| only.contains(&spec.name))) {
-        let [large, here] = [&large, &here].map(|machine| measure(spec, machine, &textfiles, &mut litter));
+        let large = if spec.group == Group::Jetson { &board } else { &large };
+        let [large, here] = [large, &here].map(|machine| measure(spec, machine, &textfiles, &mut litter));
         let row = row(spec, large.as_ref(), here.as_ref());
         println!("{row}");
         if !why::WHY.iter().any(|(name, _)| *name == spec.name) {

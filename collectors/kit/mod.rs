@@ -15,6 +15,7 @@ pub mod fuzz;
 mod glob;
 mod host;
 mod itself;
+pub mod jetson;
 mod layer;
 mod machine;
 pub mod mounts;

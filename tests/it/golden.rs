@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-const HOME: &str = env!("CARGO_MANIFEST_DIR");
+pub(crate) const HOME: &str = env!("CARGO_MANIFEST_DIR");
 /// Families whose values differ from run to run: their labels are compared, their values are not.
 const CHANGING: &[&str] =
     &["node_scrape_collector_duration_seconds", "wholenode_collector_age_seconds", "node_textfile_mtime_seconds"];

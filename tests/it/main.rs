@@ -20,6 +20,7 @@ mod program;
 mod runtimes;
 mod scrape;
 mod stuck;
+mod tegrastats;
 mod tidy;
 mod web;
 

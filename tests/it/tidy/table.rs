@@ -18,11 +18,11 @@ const GAUGES_WITH_TOTAL: &[&str] = &[
     "container_network_udp_usage_total",
     "node_systemd_socket_refused_connections_total",
 ];
-/// Names that hold the kernel's own words, capitals and all.
-const KERNEL_WORDS: &[&str] = &["node_memory_", "node_netstat_", "node_vmstat_"];
+/// Names that hold the kernel's own words, or a peer's, capitals and all.
+const KERNEL_WORDS: &[&str] = &["DCGM_FI_", "node_memory_", "node_netstat_", "node_vmstat_"];
 
 /// Labels that a peer gave names of its own making.
-const LABELS_OF_PEERS: &[&str] = &["kernelVersion", "osVersion", "cadvisorVersion"];
+const LABELS_OF_PEERS: &[&str] = &["kernelVersion", "osVersion", "cadvisorVersion", "modelName", "Hostname"];
 
 /// What is declared of a family, and where.
 struct Declared {
