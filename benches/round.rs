@@ -125,6 +125,8 @@ const FILES: &[(&str, &[&str])] = &[
             "/sys/class/power_supply/*/{capacity,charge,current,cycle,energy,health,manufacturer,model,online,power,present,scope,serial,status,technology,temp,time,type,usb,voltage}*",
         ],
     ),
+    // It keeps its own clock, and is in no round.
+    ("power", &[]),
     ("pressure", &["/proc/pressure/{cpu,io,memory,irq}"]),
     ("rapl", &["/sys/class/powercap/*/{name,energy_uj}"]),
     ("schedstat", &["/proc/schedstat"]),

@@ -61,8 +61,12 @@ pub(super) fn find(has_packages: bool, host: &mut Host, out: &mut Batch) -> Vec<
             }
             let names = host.names(Root::Sys, &folder);
             let names = out.found(names).unwrap_or_default();
-            for sensor in sensors(&names, chip.starts_with("ina3221")) {
+            let sensors = sensors(&names, chip.starts_with("ina3221"));
+            for sensor in &sensors {
                 found.extend(of_sensor(sensor, &chip, &home, &folder, has_packages, host));
+            }
+            if !sensors.is_empty() {
+                break;
             }
         }
     }
@@ -113,7 +117,7 @@ fn sensors(names: &[String], has_rails: bool) -> Vec<(&str, Way)> {
 }
 
 fn of_sensor(
-    (sensor, way): (&str, Way),
+    (sensor, way): &(&str, Way),
     chip: &str,
     home: &str,
     folder: &str,
@@ -141,7 +145,7 @@ fn of_sensor(
         source: meaning.source,
         label,
         folder: folder.to_owned(),
-        way,
+        way: way.clone(),
         unusable: None,
     })
 }

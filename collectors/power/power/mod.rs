@@ -6,6 +6,7 @@
 
 mod battery;
 mod counter;
+mod estimate;
 mod hwmon;
 mod ledger;
 mod powercap;
@@ -19,6 +20,7 @@ use crate::kit::{Error, Host, Opt, OptKind, Options, Root};
 use crate::model::{Batch, Family, Value, counter, gauge};
 use crate::{Collector, Group, Pace, Spec};
 use counter::Event;
+use estimate::Estimate;
 use powercap::Processors;
 use shares::{Shares, joules};
 use source::{Found, Source};
@@ -69,18 +71,35 @@ const LABELS: &[&str; 4] = &["component", "id", "parent", "source"];
 
 /// Its row in the table.
 pub static SPEC: Spec = Spec {
-    options: &[Opt {
-        name: "host-source",
-        kind: OptKind::Words(tree::SOURCES),
-        default: "auto",
-        help: "What is taken for the whole machine: one of these sources, or auto for the widest one that there is.",
-    }],
+    options: &[
+        Opt {
+            name: "host-source",
+            kind: OptKind::Words(tree::SOURCES),
+            default: "auto",
+            help: "What is taken for the whole machine: one of these sources, or auto for the widest one that there is.",
+        },
+        estimate::MIN,
+        estimate::MAX,
+    ],
     pace: Pace::Every { period: PERIOD },
     ..Spec::new(
         Group::Power,
         "power",
         "Measured energy of the machine and its parts (RAPL, hwmon, batteries), and its shares by processor time.",
-        &[&ENERGY, &POWER, &HOST_ENERGY, &HOST_POWER, &shares::CONTAINER, &shares::UNATTRIBUTED, &INFO, &UP, &EVENTS],
+        &[
+            &ENERGY,
+            &POWER,
+            &HOST_ENERGY,
+            &HOST_POWER,
+            &shares::CONTAINER,
+            &shares::UNATTRIBUTED,
+            &INFO,
+            &UP,
+            &EVENTS,
+            &estimate::POWER,
+            &estimate::ENERGY,
+            &estimate::INFO,
+        ],
         open,
     )
 };
@@ -97,6 +116,7 @@ struct Power {
     /// Of each of [`WHOLES`], what was measured while it was the chosen one.
     wholes: [u64; WHOLES.len()],
     shares: Option<Shares>,
+    estimate: Option<Estimate>,
 }
 
 fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
@@ -111,6 +131,7 @@ fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>
         platform: Platform::default(),
         wholes: [0; WHOLES.len()],
         shares: None,
+        estimate: Estimate::open(options)?,
     })))
 }
 
@@ -133,6 +154,9 @@ impl Collector for Power {
             shares.put(out);
         }
         self.put_whole(out);
+        if let Some(estimate) = &mut self.estimate {
+            estimate.put(host, out);
+        }
         Ok(())
     }
 }
