@@ -320,7 +320,7 @@ fn what_does_not_fit_is_told_in_one_line() {
     assert!(
         refused(&["--metrics.include=("], &[]).starts_with("--metrics.include: \"(\": expected a regular expression")
     );
-    assert_eq!(refused(&["once", "--group=moon"], &[]), "--group: \"moon\": expected node or container");
+    assert_eq!(refused(&["once", "--group=moon"], &[]), "--group: \"moon\": expected node or container or jetson");
 }
 
 #[test]
