@@ -9,6 +9,7 @@ pub mod jetson;
 pub mod kit;
 pub mod model;
 pub mod node;
+pub mod power;
 
 use kit::{Error, Host, Opt, Options};
 use model::{Batch, Family, POINTS_MAX};
@@ -116,19 +117,22 @@ pub enum Group {
     Node,
     /// Containers, pods and services: `container_*`, `machine_*`.
     Container,
+    /// Measured energy, and who used it: `node_energy_*`, `node_power_*`, `container_energy_*`.
+    Power,
     /// Jetson boards: `jetson_*`.
     Jetson,
 }
 
 impl Group {
     /// All groups.
-    pub const ALL: [Group; 3] = [Group::Node, Group::Container, Group::Jetson];
+    pub const ALL: [Group; 4] = [Group::Node, Group::Container, Group::Power, Group::Jetson];
 
     /// The page's name, and the folder's.
     pub fn name(self) -> &'static str {
         match self {
             Group::Node => "node",
             Group::Container => "container",
+            Group::Power => "power",
             Group::Jetson => "jetson",
         }
     }
@@ -138,6 +142,7 @@ impl Group {
         match self {
             Group::Node => "the machine itself, under node_exporter's names",
             Group::Container => "containers, pods and services, under cAdvisor's names",
+            Group::Power => "measured energy of the machine and its parts, and the share of each container and service",
             Group::Jetson => "Jetson boards: GPU, engines, memory controller, rails, fan, power mode",
         }
     }
@@ -145,7 +150,7 @@ impl Group {
     /// Other names of the page, that rules elsewhere match on.
     pub fn aliases(self) -> &'static [&'static str] {
         match self {
-            Group::Node | Group::Jetson => &[],
+            Group::Node | Group::Power | Group::Jetson => &[],
             Group::Container => &["cadvisor"],
         }
     }
@@ -160,6 +165,11 @@ pub enum Pace {
     Apart {
         /// The shortest time between two rounds.
         min: Duration,
+    },
+    /// By a clock of its own, apart from the others, whether anybody asks or not: what it counts would be lost otherwise.
+    Every {
+        /// The time between two rounds.
+        period: Duration,
     },
 }
 
@@ -242,6 +252,7 @@ pub static ALL: &[&Spec] = &[
     &node::zoneinfo::SPEC,
     &container::containers::SPEC,
     &container::machine::SPEC,
+    &power::power::SPEC,
     &jetson::board::SPEC,
     &jetson::devfreq::SPEC,
     &jetson::emc::SPEC,

@@ -104,11 +104,13 @@ async fn run(written: &Written, config: Config) -> Result<(), String> {
     }));
     let settings = settings(&config, gate.clone());
     sources::start(&tellers, engine.machine());
+    engine.keep_time();
     announce(&config.listen, &bound, &settings);
     let reloads = Reloads { written: written.clone(), current: config, engine, source: source.clone(), gate };
     tokio::spawn(reloads.listen(hangup));
     let running = serve::start(settings, Arc::new(source), bound, state);
     let running = running.map_err(|error| format!("the server could not start: {error}"))?;
+    collectors::kit::forget_start();
     tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
     tracing::info!("stopping");
     running.stop();
@@ -301,6 +303,7 @@ impl Reloads {
         };
         config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         self.engine.configure(&config.collectors);
+        self.engine.keep_time();
         self.engine.tell_of_itself(config.exporter_metrics);
         self.source.keep(config.families.clone());
         for word in config.needs_restart(&self.current) {

@@ -1,6 +1,6 @@
 //! The page of 50 to 1,000 containers, from real cgroups, against the bare reads of the same files.
 //!
-//! It needs root and cgroups that can be made. `--memory N` tells what N containers take, in a process of its own.
+//! So is a sample of energy, which reads one file of each. It needs root and cgroups that can be made. `--memory N` tells what N containers take, in a process of its own.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
 mod cgroups;
@@ -9,7 +9,9 @@ mod ratio;
 
 use cgroups::{Cgroups, Meter};
 use collectors::container::containers::SPEC;
-use collectors::kit::{Child, Clock, Machine, Options, Roots};
+use collectors::kit::{Child, Clock, Host, Machine, Options, Roots};
+use collectors::model::Batch;
+use collectors::power::power;
 use collectors::{Chosen, Spec};
 use criterion::{Criterion, Throughput};
 use ratio::Ratios;
@@ -97,6 +99,41 @@ fn compare(criterion: &mut Criterion, count: usize, name: &'static str) {
     ratios.print();
 }
 
+/// A sample of energy that is shared out among so many containers.
+fn share(criterion: &mut Criterion, count: usize, name: &'static str) {
+    let Some(cgroups) = Cgroups::new(count) else {
+        return eprintln!("skipped: no cgroups can be made here (this needs root)");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let zone = folder.path().join("class/powercap/intel-rapl:0");
+    std::fs::create_dir_all(&zone).unwrap();
+    std::fs::write(zone.join("name"), "package-0").unwrap();
+    std::fs::write(zone.join("energy_uj"), "0").unwrap();
+    let roots = Roots { sys: folder.path().to_str().unwrap().to_owned(), ..Roots::default() };
+    let mut host = Host::new(Machine::new(roots, Clock::Real, None, Child::none()));
+    let options = Options::new(power::SPEC.options, &[]).unwrap();
+    let mut collector = (power::SPEC.open)(&mut host, &options).unwrap().unwrap();
+    let mut batch = Arc::new(Batch::new(power::SPEC.points_max));
+    let mut energy = 0u64;
+    let mut sample = || {
+        energy += 1_234_567;
+        std::fs::write(zone.join("energy_uj"), energy.to_string()).unwrap();
+        let mut fresh =
+            Batch::renewed(Some(std::mem::replace(&mut batch, Arc::new(Batch::new(0)))), power::SPEC.points_max);
+        collector.collect(&mut host, Arc::make_mut(&mut fresh)).unwrap();
+        host.settle();
+        batch = fresh;
+    };
+    (0..3).for_each(|_| sample());
+    let is_time = |path: &&PathBuf| path.ends_with("cpu.stat") || path.ends_with("cpuacct.usage");
+    let handles: Vec<File> = cgroups.files().iter().filter(is_time).filter_map(|path| File::open(path).ok()).collect();
+    let mut ratios = Ratios::new(criterion, name, Throughput::Elements(count as u64));
+    let mut buffer = vec![0; 16 << 10];
+    ratios.case("bare preads of kept handles", || reread(&handles, &mut buffer));
+    ratios.case("a sample of energy", sample);
+    ratios.print();
+}
+
 /// What `count` containers take, after rounds that are like those of a daemon: the page is made anew each time.
 fn memory(count: usize) {
     let (Some(_cgroups), Some(meter)) = (Cgroups::new(count), Meter::new()) else {
@@ -121,5 +158,6 @@ fn main() {
     }
     let mut criterion = Criterion::default().without_plots().configure_from_args();
     SIZES.into_iter().for_each(|(count, name)| compare(&mut criterion, count, name));
+    share(&mut criterion, 1000, "energy of 1,000 containers");
     criterion.final_summary();
 }

@@ -119,6 +119,7 @@ fn row(spec: &Spec, large: Option<&Cost>, here: Option<&Cost>) -> String {
     let pace = match spec.pace {
         Pace::Round => "round",
         Pace::Apart { .. } => "apart",
+        Pace::Every { .. } => "every",
     };
     let why = why::WHY.iter().find(|(name, _)| *name == spec.name).map_or("", |(_, why)| why);
     format!("| `{}` | {default} | {pace} | {} | {} | {why} |", spec.name, cells(large), cells(here))

@@ -59,6 +59,10 @@ pub(crate) const WHY: &[(&str, &str)] = &[
     ("os", "a file of the root filesystem, which may hang"),
     ("overcurrent", "asks the chip's thermal controller"),
     ("pcidevice", "asks the device, and may wake it"),
+    (
+        "power",
+        "asks the CPU of each package, chips and firmware; a file for each cgroup; every five seconds, whoever asks",
+    ),
     ("powersupplyclass", "asks the firmware, or chips on slow buses"),
     ("pressure", "four files; a read adds up what has happened since the last one"),
     ("processes", "a file for each process"),

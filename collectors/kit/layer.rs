@@ -135,19 +135,41 @@ pub(super) fn open_below(path: &[u8]) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// The upper folder of the overlay that is the root of a process, from its mountinfo, and the number of that mount. A folder
-/// whose path is not whole, because the runtime was short of room for its options, is told as it is.
-pub(super) fn upper(mountinfo: &[u8]) -> Option<(u64, Vec<u8>)> {
-    parse::lines(mountinfo).find_map(|line| {
-        let mut fields = line.split(|byte| *byte == b' ');
-        let id = parse::number(fields.next()?)?;
-        fields.nth(3).filter(|mount_point| *mount_point == b"/")?;
-        fields.find(|field| *field == b"-")?;
-        fields.next().filter(|fs_type| *fs_type == b"overlay")?;
-        let options = fields.nth(1)?.split(|byte| *byte == b',');
-        let upper = options.filter_map(|option| option.strip_prefix(b"upperdir=")).next()?;
-        Some((id, unescape(&mounts::decode(upper))))
-    })
+/// An overlay that can be written to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Overlay {
+    /// The number of the mount.
+    pub(super) id: u64,
+    /// The number of its device, which no other filesystem has.
+    pub(super) device: Vec<u8>,
+    /// Where it keeps what is written. A path that is not whole, because the runtime was short of room for its options, is
+    /// told as it is.
+    pub(super) upper: Vec<u8>,
+}
+
+/// The overlay that is the root of a process, from its mountinfo.
+pub(super) fn root(mountinfo: &[u8]) -> Option<Overlay> {
+    parse::lines(mountinfo)
+        .find_map(|line| overlay(line).filter(|(mount_point, _)| *mount_point == b"/"))
+        .map(|(_, it)| it)
+}
+
+/// Whether an overlay is mounted there too, wherever.
+pub(super) fn knows(mountinfo: &[u8], that: &Overlay) -> bool {
+    let is_it = |it: &Overlay| it.device == that.device && it.upper == that.upper;
+    parse::lines(mountinfo).filter_map(overlay).any(|(_, it)| is_it(&it))
+}
+
+/// Where it is mounted, and what it is.
+fn overlay(line: &[u8]) -> Option<(&[u8], Overlay)> {
+    let mut fields = line.split(|byte| *byte == b' ');
+    let (id, device) = (parse::number(fields.next()?)?, fields.nth(1)?.to_vec());
+    let mount_point = fields.nth(1)?;
+    fields.find(|field| *field == b"-")?;
+    fields.next().filter(|fs_type| *fs_type == b"overlay")?;
+    let options = fields.nth(1)?.split(|byte| *byte == b',');
+    let upper = options.filter_map(|option| option.strip_prefix(b"upperdir=")).next()?;
+    Some((mount_point, Overlay { id, device, upper: unescape(&mounts::decode(upper)) }))
 }
 
 /// `a\,b`: an overlay shows its options as they were given to it, with a backslash before what would end them.
@@ -172,11 +194,17 @@ mod tests {
     #[test]
     fn the_upper_folder_of_a_root() {
         let other = "701 700 0:61 / /proc rw - proc proc rw\n";
-        assert_eq!(upper(format!("{other}{LINE}").as_bytes()), Some((700, b"/var/lib/a b/up".to_vec())));
+        let found = root(format!("{other}{LINE}").as_bytes()).unwrap();
+        assert_eq!(found, Overlay { id: 700, device: b"0:60".to_vec(), upper: b"/var/lib/a b/up".to_vec() });
+        let elsewhere = LINE.replace("700 650 0:60 / /", "40 22 0:60 / /merged");
+        assert!(root(elsewhere.as_bytes()).is_none() && knows(elsewhere.as_bytes(), &found));
+        for another in [elsewhere.replace("0:60", "0:6"), elsewhere.replace("/up", "/down"), other.to_owned()] {
+            assert!(!knows(another.as_bytes(), &found), "{another}");
+        }
         for none in
             ["", other, "700 650 0:60 / / rw - ext4 /dev/sda rw,upperdir=/x\n", "700 650 0:60 / / rw - overlay o rw\n"]
         {
-            assert_eq!(upper(none.as_bytes()), None, "{none}");
+            assert_eq!(root(none.as_bytes()), None, "{none}");
         }
     }
 
@@ -184,7 +212,7 @@ mod tests {
     fn options_have_escapes_of_two_kinds() {
         let line = r"1 2 0:60 / / rw - overlay o rw,upperdir=/a\134\054b\134\134c\040d\134,workdir=/w";
         let line = line.replace(r"\\", r"\");
-        assert_eq!(upper(format!("{line}\n").as_bytes()), Some((1, br"/a,b\c d".to_vec())));
+        assert_eq!(root(format!("{line}\n").as_bytes()).unwrap().upper, br"/a,b\c d");
     }
 
     #[test]
@@ -238,7 +266,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes: Vec<u8>) {
-            upper(&bytes);
+            root(&bytes);
             Quota::read(&bytes);
         }
     }

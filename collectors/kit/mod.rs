@@ -48,7 +48,7 @@ pub use machine::{HANDLES_MAX, Machine, Root, Roots};
 pub use options::{Filter, Opt, OptKind, Options, span};
 pub use rights::{Rights, raise_capabilities};
 pub use stamp::Stamp;
-pub use sys::share_heap;
+pub use sys::{forget_start, share_heap};
 pub use timex::Timex;
 pub use walk::Walked;
 pub use walker::{Walker, Want};

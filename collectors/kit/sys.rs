@@ -28,6 +28,30 @@ pub fn share_heap() {
 #[cfg(not(target_env = "gnu"))]
 pub fn share_heap() {}
 
+/// Gives back the pages of code and constants that are in memory because the start needed them, or because they lie beside
+/// some that it needed. What is needed again is mapped again; without this, the program would never be smaller than at its
+/// largest.
+#[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]
+pub fn forget_start() {
+    // SAFETY: the linker gives these names to the beginning of the program and to the end of its code; only their addresses
+    // are taken.
+    unsafe extern "C" {
+        static __executable_start: u8;
+        static etext: u8;
+    }
+    let (start, end) = (&raw const __executable_start as usize, &raw const etext as usize);
+    let page = rustix::param::page_size();
+    let (start, end) = (start.next_multiple_of(page), end / page * page);
+    if start < end {
+        // SAFETY: what lies between is mapped from the program's file and can't be written to; it is read from there again.
+        let _ = unsafe { rustix::mm::madvise(start as *mut c_void, end - start, rustix::mm::Advice::LinuxDontNeed) };
+    }
+}
+
+/// Other programs share their code with the libraries that they load.
+#[cfg(not(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static")))]
+pub fn forget_start() {}
+
 /// Takes the place of glibc's `__clone3`, where the linker is told so (build.rs), and says that the kernel has none.
 ///
 /// glibc starts threads and processes by clone3, and by clone only if the answer was ENOSYS. Docker before 20.10.10 answers

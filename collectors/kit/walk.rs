@@ -21,6 +21,8 @@ const NAMES_MAX: usize = 8 << 20;
 /// After so many inodes it is seen whether it is too fast.
 const STEP: u64 = 16;
 const ENTRIES: usize = 16 << 10;
+/// How long a walk may take: whoever writes there can make the way longer all the time.
+pub(super) const TIME_MAX: Duration = Duration::from_secs(3600);
 /// Names and system calls need little.
 const STACK: usize = 128 << 10;
 
@@ -39,7 +41,7 @@ pub(super) fn in_time(path: &[u8], rate: u32) -> Result<Walked, Errno> {
     std::thread::scope(|scope| {
         let walk = move || {
             sys::become_idle();
-            walk(&layer::open_below(path)?, rate)
+            walk(&layer::open_below(path)?, rate, TIME_MAX)
         };
         let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, walk);
         thread.map_err(|_| Errno::AGAIN)?.join().unwrap_or(Err(Errno::IO))
@@ -59,10 +61,11 @@ struct Walk {
     names: usize,
     rate: u32,
     began: Instant,
+    until: Instant,
     looked: u64,
 }
 
-fn walk(folder: &OwnedFd, rate: u32) -> Result<Walked, Errno> {
+fn walk(folder: &OwnedFd, rate: u32, time: Duration) -> Result<Walked, Errno> {
     let first = fstat(folder)?;
     let mut walk = Walk {
         device: first.st_dev,
@@ -71,6 +74,7 @@ fn walk(folder: &OwnedFd, rate: u32) -> Result<Walked, Errno> {
         names: 0,
         rate: rate.max(1),
         began: Instant::now(),
+        until: Instant::now() + time,
         looked: 0,
     };
     walk.count(&first)?;
@@ -132,7 +136,7 @@ impl Walk {
 
     fn count(&mut self, stat: &Stat) -> Result<(), Errno> {
         let is_folder = FileType::from_raw_mode(stat.st_mode).is_dir();
-        self.wait();
+        self.wait()?;
         if !is_folder && stat.st_nlink > 1 && !self.linked.insert(stat.st_ino) {
             return Ok(());
         }
@@ -146,10 +150,13 @@ impl Walk {
     }
 
     /// Sleeps if it was too fast so far. What was lost while the disk was slow is not made up for.
-    fn wait(&mut self) {
+    fn wait(&mut self) -> Result<(), Errno> {
         self.looked += 1;
         if !self.looked.is_multiple_of(STEP) {
-            return;
+            return Ok(());
+        }
+        if self.began > self.until {
+            return Err(Errno::TIMEDOUT);
         }
         let due = Duration::from_secs_f64(STEP as f64 / f64::from(self.rate));
         let took = self.began.elapsed();
@@ -157,6 +164,7 @@ impl Walk {
             std::thread::sleep(left);
         }
         self.began = Instant::now();
+        Ok(())
     }
 }
 
@@ -195,6 +203,15 @@ mod tests {
         let begun = Instant::now();
         assert_eq!(walked(folder.path(), 1000).unwrap().inodes, 200);
         assert!(begun.elapsed() >= Duration::from_millis(190), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn a_walk_that_takes_too_long_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        (0..199).for_each(|number| std::fs::write(folder.path().join(number.to_string()), "").unwrap());
+        let opened = || layer::open_below(folder.path().as_os_str().as_encoded_bytes()).unwrap();
+        assert_eq!(walk(&opened(), 500, Duration::from_millis(100)), Err(Errno::TIMEDOUT));
+        assert_eq!(walk(&opened(), 500, TIME_MAX).unwrap().inodes, 200);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Nobody waits for it: whoever wants figures says which folders, round by round, and takes what was found before. While
 //! nothing is to be walked nothing runs, not even a timer. Time passes only while rounds are asked for.
 
-use super::{Error, Machine, Mount, Walked, lock};
+use super::{Error, Machine, Mount, Walked, lock, walk};
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
@@ -15,7 +15,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// not all filesystems say on whose behalf they write.
 const UNWRITTEN: u32 = 12;
 /// After how many ticks a walk is left to itself: the disk may be dead.
-const TICKS_MAX: u32 = 3600;
+const TICKS_MAX: u32 = walk::TIME_MAX.as_secs() as u32;
 
 /// A folder to be walked.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -60,7 +60,7 @@ impl State {
     /// Puts the slots in line whose last round is not new enough for this asker.
     pub(super) fn begin(&mut self, ask: &Ask, max_age: Duration) {
         for &at in ask.selection.iter() {
-            if self.slots[at].is_due(ask.asked, max_age) {
+            if self.slots[at].is_due(ask.asked, ask.is_clock, max_age) {
                 self.slots[at].phase = Phase::Queued;
             }
         }
@@ -127,6 +127,6 @@ impl State {
 fn lane_of(spec: &Spec) -> usize {
     match spec.pace {
         Pace::Round => 0,
-        Pace::Apart { .. } => 1,
+        Pace::Apart { .. } | Pace::Every { .. } => 1,
     }
 }

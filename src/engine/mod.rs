@@ -1,10 +1,11 @@
 //! Slots, rounds, freshness, deadlines: what runs when, and who waits for whom.
 //!
-//! Nobody runs anything by a timer: whoever wants a page asks, and what is older than `max_age` is read anew. An asker
-//! joins the rounds that are under way, and leaves at its deadline with what is ready: a collector that hangs costs its own
-//! series and one thread.
+//! Whoever wants a page asks, and what is older than `max_age` is read anew. An asker joins the rounds that are under way,
+//! and leaves at its deadline with what is ready: a collector that hangs costs its own series and one thread. Nothing runs
+//! by a timer but the collectors that say so, see [`Engine::keep_time`].
 
 mod finding;
+mod keeper;
 mod lane;
 mod own;
 mod slot;
@@ -41,6 +42,8 @@ pub struct Ask {
     asked: Duration,
     deadline: Duration,
     held_up: Arc<AtomicBool>,
+    /// Whether a collector's own clock asks, and not somebody for a page.
+    is_clock: bool,
 }
 
 /// What all askers share.
@@ -51,6 +54,8 @@ struct Shared {
     state: Mutex<State>,
     /// A round has ended.
     ended: Condvar,
+    /// Collectors were turned on or off: for those who keep their clocks.
+    clocks: Condvar,
     own: Own,
 }
 
@@ -59,12 +64,14 @@ impl Engine {
     pub fn new(machine: Arc<Machine>, specs: &[&'static Spec], max_age: Duration, own: Instruments) -> Self {
         let state = Mutex::new(State::new(specs, &machine));
         let own = Own::new(own, &machine);
-        Self { shared: Arc::new(Shared { machine, max_age, state, ended: Condvar::new(), own }) }
+        let (ended, clocks) = (Condvar::new(), Condvar::new());
+        Self { shared: Arc::new(Shared { machine, max_age, state, ended, clocks, own }) }
     }
 
     /// Turns on what is chosen, and off what is not. What was on with the same options goes on undisturbed.
     pub fn configure(&self, chosen: &[Chosen]) {
         lock(&self.shared.state).configure(chosen);
+        self.shared.clocks.notify_all();
     }
 
     /// Which collectors a request means: those of the page that are on, narrowed by its filters.
@@ -98,7 +105,7 @@ impl Engine {
     /// Asks the selected collectors, whose points must be new from now on.
     pub fn begin(&self, selection: Arc<[usize]>, patience: Duration) -> Ask {
         let asked = self.shared.machine.clock.monotonic();
-        Ask { selection, asked, deadline: asked + patience, held_up: Arc::default() }
+        Ask { selection, asked, deadline: asked + patience, held_up: Arc::default(), is_clock: false }
     }
 
     /// Works on what was asked, on this thread, until it is answered or the asker's patience ends.

@@ -73,7 +73,7 @@ impl Row {
             (_, None) => (Duration::ZERO, slot.outcome.reason()),
         };
         let age = match (slot.spec.pace, &slot.latest) {
-            (Pace::Apart { .. }, Some(latest)) if batch.is_some() => {
+            (Pace::Apart { .. } | Pace::Every { .. }, Some(latest)) if batch.is_some() => {
                 Some(now - latest.started).filter(|age| *age > PATIENCE)
             }
             _ => None,

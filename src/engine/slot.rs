@@ -89,6 +89,8 @@ pub(super) struct Slot {
     interval: Duration,
     told: HashSet<String>,
     is_stuck: bool,
+    /// Whether a thread keeps its clock.
+    pub(super) is_kept: bool,
 }
 
 impl std::fmt::Debug for Slot {
@@ -134,6 +136,7 @@ impl Slot {
             interval: Duration::ZERO,
             told: HashSet::new(),
             is_stuck: false,
+            is_kept: false,
         }
     }
 
@@ -155,10 +158,13 @@ impl Slot {
     }
 
     /// Whether an asker needs a round that is neither there nor under way.
-    pub(super) fn is_due(&mut self, asked: Duration, max_age: Duration) -> bool {
+    pub(super) fn is_due(&mut self, asked: Duration, is_clock: bool, max_age: Duration) -> bool {
         let min = match self.spec.pace {
             Pace::Round => max_age,
             Pace::Apart { min } => min.max(max_age),
+            // Its clock asks as often as it should, and everybody else only where no clock is kept.
+            Pace::Every { period } if is_clock => period / 2,
+            Pace::Every { period } => period * 2,
         };
         let is_due = self.is_on
             && self.phase == Phase::Idle
@@ -176,6 +182,7 @@ impl Slot {
         let age = match self.spec.pace {
             Pace::Round => max_age,
             Pace::Apart { min } => (self.interval.max(min) * 2).min(AGE_MAX).max(max_age),
+            Pace::Every { period } => (period * 3).max(max_age),
         };
         self.latest.as_ref().filter(|latest| latest.started + age >= asked).map(|latest| &latest.batch)
     }

@@ -6,6 +6,8 @@ use collectors::model::{Family, gauge};
 use collectors::{Collector, Group, Pace};
 use std::time::Instant;
 
+mod clocks;
+
 static VALUE: Family = gauge("test_value", "A number.", &["collector"]);
 static CLASH: Family = gauge("test_clash", "1 if something clashed.", &[]);
 static OPTIONS: &[Opt] = &[Opt { name: "word", kind: OptKind::Text, default: "", help: "" }];

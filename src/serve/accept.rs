@@ -1,6 +1,7 @@
 //! Running the server: accepting, stopping.
 
 use super::bind::{Bound, Socket};
+use super::conn::Conn;
 use super::guard::Stream;
 use super::hub::LISTENERS;
 use super::routes::Server;
@@ -80,9 +81,23 @@ impl Server {
     pub(super) fn accept(self: &Arc<Self>, key: u64) {
         let at = usize::try_from(key - LISTENERS).unwrap_or(usize::MAX);
         let Some(listener) = self.listeners.get(at) else { return };
-        let bound = lock(&listener.bound);
-        let Some(bound) = &*bound else { return };
+        let (new, is_tcp) = {
+            let bound = lock(&listener.bound);
+            let Some(bound) = &*bound else { return };
+            (self.take_in(listener, bound, key), matches!(bound.0, Socket::Tcp(_)))
+        };
+        // Others may go on accepting meanwhile.
+        for (stream, conn) in new {
+            self.begin(stream, &conn, is_tcp);
+        }
+    }
+
+    /// The connections that wait and for which there is a place.
+    fn take_in(&self, listener: &Listener, bound: &Bound, key: u64) -> Vec<(OwnedFd, Arc<Conn>)> {
+        let mut new = Vec::new();
         let most = match self.conns.full() {
+            // The first one may be held up by the files of the gate, and the others with it.
+            false if self.door.is_some() => 1,
             false => AT_A_TIME,
             true if listener.waited.swap(false, Relaxed) => 1,
             true => {
@@ -94,7 +109,7 @@ impl Server {
         };
         for _ in 0..most {
             match accept_with(socket(bound), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-                Ok(stream) => self.admit(stream, matches!(bound.0, Socket::Tcp(_))),
+                Ok(stream) => new.extend(self.conns.admit().map(|conn| (stream, conn))),
                 Err(Errno::AGAIN) => break,
                 // These belong to the connection that was to be accepted.
                 Err(Errno::CONNABORTED | Errno::CONNRESET | Errno::INTR | Errno::PROTO | Errno::PERM) => {}
@@ -103,7 +118,8 @@ impl Server {
                         self.conns.spare();
                     }
                     listener.paused.store(true, Relaxed);
-                    return self.clock.by(Instant::now() + PAUSE);
+                    self.clock.by(Instant::now() + PAUSE);
+                    return new;
                 }
             }
             if self.conns.full() {
@@ -111,6 +127,7 @@ impl Server {
             }
         }
         self.listen(bound, key);
+        new
     }
 
     fn listen(&self, bound: &Bound, key: u64) {
@@ -119,7 +136,7 @@ impl Server {
         }
     }
 
-    fn admit(self: &Arc<Self>, stream: OwnedFd, is_tcp: bool) {
+    fn begin(self: &Arc<Self>, stream: OwnedFd, conn: &Arc<Conn>, is_tcp: bool) {
         if is_tcp {
             let limit = u32::try_from(self.settings.limits.write.as_millis()).unwrap_or(u32::MAX);
             // Both only help; a client that is gone already is noticed soon enough.
@@ -127,14 +144,14 @@ impl Server {
             // What the kernel holds for a client that stopped reading must not outlive the answer's own limit by much.
             let _ = sockopt::set_tcp_user_timeout(&stream, limit);
         }
-        let Some(conn) = self.conns.admit() else { return };
         let stream = Arc::new(Stream::new(stream));
-        *lock(&conn.serving) = speak::begin(self, stream, &conn);
+        let serving = speak::begin(self, stream, conn);
+        *lock(&conn.serving) = serving;
         if self.conns.find(conn.id).is_none() {
             // It had to go before there was anything to close.
             return conn.cut();
         }
-        self.drive(&conn, false);
+        self.drive(conn, false);
     }
 
     /// The clock rang: somebody may be out of time.

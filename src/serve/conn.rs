@@ -5,7 +5,7 @@ use super::hub::Hub;
 use super::{Limits, lock};
 use hyper::body::Bytes;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::AcqRel, Ordering::Relaxed, Ordering::Release};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::task::Wake;
 use std::time::Instant;
 
@@ -248,6 +248,16 @@ impl Conn {
     /// Closes it. To be called with no other lock held.
     pub(super) fn cut(&self) {
         let serving = lock(&self.serving).take();
+        drop(serving);
+    }
+
+    /// Closes it, unless a thread drives it right now, which may be held up.
+    pub(super) fn try_cut(&self) {
+        let serving = match self.serving.try_lock() {
+            Ok(mut serving) => serving.take(),
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().take(),
+            Err(TryLockError::WouldBlock) => None,
+        };
         drop(serving);
     }
 }

@@ -155,7 +155,7 @@ impl Conns {
     fn close(&self, which: impl Fn(&Conn) -> bool) {
         let all: Vec<Arc<Conn>> = lock(&self.open).values().filter(|conn| which(conn)).cloned().collect();
         for conn in all {
-            conn.cut();
+            conn.try_cut();
             self.gone(&conn);
         }
     }

@@ -106,10 +106,12 @@ impl Server {
     }
 
     /// The answer to a request.
-    pub(super) async fn answer(&self, conn: &Arc<Conn>, request: Request<Incoming>) -> Response<Answer> {
+    pub(super) async fn answer(self: &Arc<Self>, conn: &Arc<Conn>, request: Request<Incoming>) -> Response<Answer> {
         let _asked = conn.asked();
         let (rules, admitted) = match &self.door {
             Some(door) => {
+                // The gate's files may hold this thread up.
+                self.threads.relieved(self);
                 let (rules, admitted) = door.admit(request.headers(), conn.generation(), &self.state).await;
                 (Some(rules), admitted)
             }

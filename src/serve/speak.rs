@@ -24,6 +24,7 @@ pub(super) fn begin(server: &Arc<Server>, stream: Arc<Stream>, conn: &Arc<Conn>)
     let (mine, of) = (Arc::clone(server), Arc::clone(conn));
     let gate = server.door.as_ref().map(|door| &door.gate);
     let config = gate.and_then(|gate| {
+        server.threads.relieved(server);
         gate.refresh();
         let rules = gate.rules();
         conn.begin(rules.generation);

@@ -42,7 +42,7 @@ impl Threads {
     }
 
     /// Whether another thread waits for events; it is started if there is none.
-    fn relieved(&self, server: &Arc<Server>) -> bool {
+    pub(super) fn relieved(&self, server: &Arc<Server>) -> bool {
         let started = if self.waiting.load(SeqCst) > 0 { Ok(()) } else { start(server) };
         if !self.told.swap(started.is_err(), SeqCst)
             && let Err(error) = &started

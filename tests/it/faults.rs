@@ -91,28 +91,35 @@ fn every_filesystem_can_be_unmounted_while_it_runs() {
     assert!(!shown(&daemon.get("/metrics")));
 }
 
+/// A process that ends when it is dropped, also when the test fails.
+struct Ending(std::process::Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn a_network_namespace_dies_with_its_last_process_while_it_runs() {
     let marker = "wholenode-it";
     let unshared = Command::new("unshare").args(["--net", "--", "sleep", "600"]).spawn();
     let ip = |arguments: &[&str]| Command::new("ip").args(arguments).output().is_ok_and(|done| done.status.success());
-    let (Ok(mut process), true) = (unshared, ip(&["link", "show"])) else {
+    let (Ok(process), true) = (unshared.map(Ending), ip(&["link", "show"])) else {
         return crate::skipped("unshare(1) and ip(8) as root are needed");
     };
     std::thread::sleep(Duration::from_millis(200));
-    let pid = process.id().to_string();
+    let pid = process.0.id().to_string();
     // The far end of a pair lives in the namespace: when that dies, so does the near end.
     let paired = ip(&["link", "add", marker, "type", "veth", "peer", "name", "far", "netns", &pid]);
     if !paired {
-        let _ = process.kill();
-        let _ = process.wait();
         return crate::skipped("no pair of virtual interfaces can be made here");
     }
     let daemon = Daemon::start(&[]);
     let shown = |page: &str| page.contains(&format!("device=\"{marker}\""));
     assert!(shown(&daemon.get("/metrics")));
-    process.kill().unwrap();
-    process.wait().unwrap();
+    drop(process);
     eventually(&daemon, "/metrics", |page| !shown(page));
 }
 

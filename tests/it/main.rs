@@ -15,6 +15,7 @@ mod linked;
 mod old_kernel;
 mod oracle;
 mod peer;
+mod power;
 mod program;
 mod runtimes;
 mod scrape;

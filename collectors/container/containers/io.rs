@@ -1,11 +1,13 @@
 //! Reads and writes that reached disks: `io.stat` of version 2, the files of `blkio` of version 1.
 
+use super::SELDOM;
 use super::cpu::microseconds;
 use super::metrics::{Metric, Page};
 use super::state::State;
-use crate::kit::cgroup::{Controller, Node, Trees};
+use crate::kit::cgroup::{Controller, Handle, Node, Trees};
 use crate::kit::{Error, Host, Root, parse};
 use std::collections::HashMap;
+use std::time::Duration;
 
 const COUNTS: [Metric; 4] = [Metric::FsReads, Metric::FsWrites, Metric::FsReadsBytes, Metric::FsWritesBytes];
 const BYTES: [Metric; 3] = [Metric::FsReadsBytes, Metric::FsWritesBytes, Metric::BlkioDeviceUsage];
@@ -13,8 +15,8 @@ const COST: [Metric; 4] = [Metric::IoCostUsage, Metric::IoCostWait, Metric::IoCo
 /// How many disks one cgroup may tell of.
 const DISKS_MAX: usize = 64;
 
-/// The files of version 1 that tell of bytes and of reads and writes: those of BFQ and CFQ know what goes on below, and
-/// the first that a kernel has is the best that it has.
+/// The files of version 1 that tell of bytes and of reads and writes: those of BFQ and CFQ know what goes on below. The first
+/// in which anything is told are taken for all, for good: a kernel has those of BFQ also where no disk uses it.
 const BLKIO: [[&str; 2]; 4] = [
     ["blkio.bfq.io_service_bytes_recursive", "blkio.bfq.io_serviced_recursive"],
     ["blkio.io_service_bytes_recursive", "blkio.io_serviced_recursive"],
@@ -29,6 +31,8 @@ type Number = (u32, u32);
 #[derive(Debug, Default)]
 pub(super) struct Disks {
     names: HashMap<Number, String>,
+    /// When the names are asked for again: numbers of disks that went are given to others.
+    due: Duration,
     blkio: Option<[&'static str; 2]>,
     told: Vec<(Number, Told)>,
 }
@@ -62,18 +66,12 @@ pub(super) fn put(
             unified(text, &mut disks.told);
         }
     } else {
-        let [bytes, counts] = match disks.blkio {
-            Some(files) => files,
-            None => {
-                let is_there =
-                    |[file, _]: &&[&str; 2]| host.exists(Root::Cgroup, format_args!("{tree}{}/{file}", node.path));
-                *disks.blkio.insert(*BLKIO.iter().find(is_there).unwrap_or(&BLKIO[3]))
-            }
-        };
-        for (file, handle, is_bytes) in [(bytes, 0, true), (counts, 1, false)] {
-            if let Some(handle) = node.own.io.get_mut(handle)
-                && let Some(text) = host.cgroup(tree, &node.path, file, handle)?
-            {
+        if disks.blkio.is_none() {
+            disks.blkio = speaking(host, tree, &node.path)?;
+        }
+        let files = disks.blkio.map(|[bytes, counts]| [(bytes, true), (counts, false)]);
+        for ((file, is_bytes), handle) in files.into_iter().flatten().zip(&mut node.own.io) {
+            if let Some(text) = host.cgroup(tree, &node.path, file, handle)? {
                 separate(text, is_bytes, &mut disks.told);
             }
         }
@@ -85,7 +83,26 @@ pub(super) fn put(
     Ok(())
 }
 
+/// The files in which this cgroup tells that something was read or written, if it tells.
+fn speaking(host: &mut Host, tree: &str, path: &str) -> Result<Option<[&'static str; 2]>, Error> {
+    for files in BLKIO {
+        let mut told = Vec::new();
+        if let Some(text) = host.cgroup(tree, path, files[0], &mut Handle::default())? {
+            separate(text, true, &mut told);
+        }
+        if told.iter().any(|(_, of)| of.read_bytes > Some(0) || of.written_bytes > Some(0)) {
+            return Ok(Some(files));
+        }
+    }
+    Ok(None)
+}
+
 fn put_disks(host: &mut Host, disks: &mut Disks, page: &mut Page<'_>) {
+    let now = host.monotonic();
+    if now >= disks.due {
+        disks.names.clear();
+        disks.due = now + SELDOM;
+    }
     let Disks { names, told, .. } = disks;
     for (number, told) in told {
         let name = names.entry(*number).or_insert_with(|| name(host, *number));
@@ -113,7 +130,7 @@ fn put_disks(host: &mut Host, disks: &mut Disks, page: &mut Page<'_>) {
 fn name(host: &mut Host, (major, minor): Number) -> String {
     let link = host.link(Root::Sys, format_args!("dev/block/{major}:{minor}")).ok();
     let name = link.as_deref().and_then(|link| link.rsplit('/').next()).filter(|name| !name.is_empty());
-    name.map_or_else(|| format!("{major}:{minor}"), |name| format!("/dev/{name}"))
+    name.map_or_else(|| format!("{major}:{minor}"), |name| format!("/dev/{}", name.replace('!', "/")))
 }
 
 /// `253:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0`, a line for each disk.
@@ -137,8 +154,9 @@ fn unified(text: &[u8], told: &mut Vec<(Number, Told)>) {
                 _ => {}
             }
         }
+        let is_known = told.iter().any(|(known, _)| *known == number);
         // Old kernels print the number alone for disks of which they have nothing to tell.
-        if of != Told::default() && told.len() < DISKS_MAX {
+        if of != Told::default() && !is_known && told.len() < DISKS_MAX {
             told.push((number, of));
         }
     }
@@ -153,11 +171,12 @@ fn separate(text: &[u8], is_bytes: bool, told: &mut Vec<(Number, Told)>) {
         if !matches!(operation, b"Read" | b"Write") {
             continue;
         }
-        let at = told.iter().position(|(known, _)| *known == number).unwrap_or_else(|| {
+        let known = told.iter().position(|(known, _)| *known == number);
+        if known.is_none() && told.len() < DISKS_MAX {
             told.push((number, Told::default()));
-            told.len() - 1
-        });
-        let Some((_, of)) = told.get_mut(at).filter(|_| at < DISKS_MAX) else { continue };
+        }
+        let at = known.unwrap_or(told.len().saturating_sub(1));
+        let Some((_, of)) = told.get_mut(at).filter(|(known, _)| *known == number) else { continue };
         match (operation, is_bytes) {
             (b"Read", true) => of.read_bytes = Some(value),
             (b"Read", false) => of.reads = Some(value),
@@ -165,7 +184,6 @@ fn separate(text: &[u8], is_bytes: bool, told: &mut Vec<(Number, Told)>) {
             (_, false) => of.writes = Some(value),
         }
     }
-    told.truncate(DISKS_MAX);
 }
 
 /// `253:0`.

@@ -75,6 +75,11 @@ impl Default for Kills {
 }
 
 impl Kills {
+    /// How many there were in all.
+    pub(super) fn all(&self) -> Option<u64> {
+        self.last
+    }
+
     /// Looks, once a round. Before Linux 4.13 nothing is counted there.
     pub(super) fn look(&mut self, host: &mut Host) {
         let counted = host.read_kept(&mut self.vmstat).ok();
@@ -120,7 +125,8 @@ pub(super) fn put(
         let text = host.cgroup(tree, &node.path, "memory.kmem.usage_in_bytes", &mut node.own.memory_kernel)?;
         page.put(Metric::KernelUsage, text.and_then(|text| parse::number(parse::trim(text))));
     }
-    let must_look = kills.looks > 0 || node.own.kills.is_none();
+    // Before Linux 4.13, version 1 counted none at all.
+    let must_look = (kills.looks > 0 || node.own.kills.is_none()) && (unified || kills.last.is_some());
     if page.wanted.any(&EVENTS) || (page.wanted.any(&[Metric::OomEvents]) && must_look) {
         put_events(host, (tree, unified), node, page)?;
     }
@@ -172,7 +178,7 @@ fn put_events(
 
 /// Puts the memory of the whole machine, as a root cgroup would have it.
 pub(super) fn put_root(host: &mut Host, meminfo: &mut KeptFile, page: &mut Page<'_>) -> Result<(), Error> {
-    const WORDS: [&[u8]; 8] = [
+    const WORDS: [&[u8]; 10] = [
         b"AnonPages:",
         b"Cached:",
         b"Buffers:",
@@ -181,12 +187,15 @@ pub(super) fn put_root(host: &mut Host, meminfo: &mut KeptFile, page: &mut Page<
         b"Active(file):",
         b"Mapped:",
         b"MemTotal:",
+        b"SwapTotal:",
+        b"SwapFree:",
     ];
     let kibibytes = keys(host.read_kept(meminfo)?, WORDS);
-    let [anonymous, cached, buffers, swap_cached, inactive, active, mapped, total] =
+    let [anonymous, cached, buffers, swap_cached, inactive, active, mapped, total, swap, swap_free] =
         kibibytes.map(|kibibytes| kibibytes.and_then(|kibibytes| kibibytes.checked_mul(1024)));
-    let file = cached.zip(buffers).map(|(cached, buffers)| cached + buffers + swap_cached.unwrap_or(0));
-    let usage = file.zip(anonymous).map(|(file, anonymous)| file + anonymous);
+    let sum = |one: u64, other| one.saturating_add(other);
+    let file = cached.zip(buffers).map(|(cached, buffers)| sum(sum(cached, buffers), swap_cached.unwrap_or(0)));
+    let usage = file.zip(anonymous).map(|(file, anonymous)| sum(file, anonymous));
     page.put(Metric::MemoryUsage, usage);
     page.put(Metric::WorkingSet, usage.zip(inactive).map(|(usage, inactive)| usage.saturating_sub(inactive)));
     page.put(Metric::Cache, file);
@@ -194,7 +203,9 @@ pub(super) fn put_root(host: &mut Host, meminfo: &mut KeptFile, page: &mut Page<
     page.put(Metric::MappedFile, mapped);
     page.put(Metric::ActiveFile, active);
     page.put(Metric::InactiveFile, inactive);
+    page.put(Metric::Swap, swap.zip(swap_free).map(|(swap, free)| swap.saturating_sub(free)));
     page.put(Metric::MemoryLimit, total);
+    page.put(Metric::MemorySwapLimit, swap);
     Ok(())
 }
 

@@ -17,12 +17,13 @@ mod network;
 mod numa;
 mod pressure;
 mod processes;
+mod root;
 mod sockets;
 mod state;
 
 use crate::kit::cgroup::{Controller, Forest, Kind, Life, Named, Node, Trees};
-use crate::kit::{Error, Host, KeptFile, Opt, OptKind, Options, parse};
-use crate::model::{Batch, Family, Value, gauge};
+use crate::kit::{Error, Host, KeptFile, Opt, OptKind, Options, Root, parse};
+use crate::model::{Batch, Family, gauge};
 use crate::{Collector, Group, Pace, Spec};
 use filesystem::Filesystems;
 use hugetlb::Sizes;
@@ -98,7 +99,9 @@ const OPTIONS: &[Opt] = &[
     filesystem::WALK_PERIOD,
 ];
 
-/// What is told of containers: what dashboards and rules use.
+/// What is told of containers: what dashboards and rules use. With a quota and one disk these are at most 32 series, and 8
+/// where it has a network of its own, which those of pods have not: 40. Each further disk has 4, each further interface 8,
+/// and a layer whose size is known 2.
 const LEAN: Wanted = Wanted::these(&[
     Metric::CpuUsage,
     Metric::CpuUser,
@@ -119,7 +122,6 @@ const LEAN: Wanted = Wanted::these(&[
     Metric::FsWrites,
     Metric::FsUsage,
     Metric::FsLimit,
-    Metric::WalkAge,
     Metric::CpuPeriod,
     Metric::CpuQuota,
     Metric::CpuShares,
@@ -198,6 +200,10 @@ impl Collector for Containers {
         self.forest.round(host, &mut |host, trees, node| reader.put(host, trees, node, out))?;
         reader.filesystems.end(host, out);
         reader.networks.put(host, &mut self.forest, out);
+        if self.forest.is_full() {
+            let path = host.root(Root::Cgroup).to_owned();
+            out.fault(Error::Other { path, why: "too many cgroups to look at all of them".to_owned() });
+        }
         host.machine().names.trouble().into_iter().for_each(|error| out.fault(error));
         Ok(())
     }
@@ -207,6 +213,8 @@ impl Reader {
     fn new(host: &Host, options: &Options) -> Self {
         let more = options.text("families").filter(|text| !text.is_empty()).and_then(|text| Regex::new(text).ok());
         let more = more.map(|regex| Wanted::named(|name| regex.is_match(name))).unwrap_or_default();
+        // Those who have layers walked through want to know when that was.
+        let age = if options.flag("walk") { Wanted::these(&[Metric::WalkAge]) } else { Wanted::default() };
         let levels = options.text("levels").unwrap_or_default();
         let level = |name: &str, wanted: Wanted| {
             let is_on = levels.split(',').any(|level| level.trim() == name);
@@ -218,7 +226,7 @@ impl Reader {
             services: level("services", FEW),
             pods: level("pods", POD.and(NETWORK)),
             sandboxes: level("sandboxes", NETWORK),
-            containers: level("containers", LEAN.and(NETWORK)),
+            containers: level("containers", LEAN.and(NETWORK).and(age)),
             style: Style::new(options),
             disks: Disks::default(),
             kills: Kills::default(),
@@ -253,7 +261,7 @@ impl Reader {
         let of = self.style.entity(node, out);
         node.own.place = Some(Place { of, wanted });
         let mut page = Page { out, of, wanted };
-        let put = if node.kind == Kind::Root { Self::put_root } else { Self::put_all };
+        let put = if node.kind == Kind::Root { root::put } else { Self::put_all };
         match put(self, host, trees, node, &mut page) {
             Err(Error::Gone { .. }) => Life::Gone,
             Err(error) => {
@@ -282,7 +290,7 @@ impl Reader {
             return;
         }
         if node.own.started.is_none() {
-            node.own.started = host.cgroup_made(trees, &node.path);
+            node.own.started = life::started(host, trees, node);
         }
         let limits = Limits::read(host, trees, &node.path, wanted);
         if let Some(limits) = out.found(limits) {
@@ -322,16 +330,6 @@ impl Reader {
             }
             _ => {}
         }
-    }
-
-    fn put_root(&mut self, host: &mut Host, _: &Trees, _: &mut Node<State>, page: &mut Page<'_>) -> Result<(), Error> {
-        let network = self.networks.put_root(host, page);
-        page.out.found(network);
-        let used = used(host.read_kept(&mut self.stat)?);
-        let total = page.out.part(page.of, &["cpu"], ["total"]);
-        page.put_of(Metric::CpuUsage, total, used);
-        self.filesystems.put_root(host, page);
-        memory::put_root(host, &mut self.meminfo, page)
     }
 
     /// Each part costs only itself, except that a cgroup that is gone has no other parts either.
@@ -378,19 +376,6 @@ fn threads(host: &mut Host, trees: &Trees, node: &mut Node<State>, page: &mut Pa
         page.put(Metric::Threads, parse::number(parse::trim(text)));
     }
     Ok(())
-}
-
-/// `cpu  10 20 30 400 50 6 7 8 0 0`: the time used by all, from `/proc/stat`, in hundredths of a second: user, nice,
-/// system, and interrupts. Time that guests had is in user and nice.
-fn used(stat: &[u8]) -> Option<Value> {
-    let line = parse::lines(stat).next()?.strip_prefix(b"cpu ")?;
-    let mut ticks = [0; 7];
-    for (place, word) in ticks.iter_mut().zip(parse::words(line)) {
-        *place = parse::signed(word)?;
-    }
-    let [user, nice, system, _idle, _iowait, irq, softirq] = ticks;
-    let sum = [user, nice, system, irq, softirq].into_iter().try_fold(0i64, i64::checked_add)?;
-    Some(Value::Scaled(sum, 2))
 }
 
 #[cfg(test)]

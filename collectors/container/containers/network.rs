@@ -77,6 +77,8 @@ pub(super) struct Seat {
     tells: bool,
     /// Until when there is nothing to be told.
     rests: Duration,
+    /// Since when no process has been found.
+    lacks: Option<Duration>,
     pub(super) sockets: Sockets,
 }
 
@@ -251,9 +253,14 @@ fn find(host: &mut Host, trees: &Trees, node: &mut Node<State>, page: &mut Page<
     if node.own.network.pid.is_none() {
         let first = processes::first(host, trees, node);
         let (pid, has_others) = page.out.found(first).unwrap_or_default();
-        node.own.network.pid = pid;
-        if pid.is_none() && has_others {
-            node.own.network.rests = host.monotonic() + SELDOM;
+        let (now, seat) = (host.monotonic(), &mut node.own.network);
+        seat.pid = pid;
+        if pid.is_some() {
+            seat.lacks = None;
+        } else {
+            // A process that can't be seen will not be seen soon. One that is yet to come, comes early or never.
+            let lacks = now - *seat.lacks.get_or_insert(now);
+            seat.rests = now + if has_others { SELDOM } else { SELDOM.min(lacks) };
         }
     }
     node.own.network.pid

@@ -1,12 +1,6 @@
 use super::*;
 use crate::kit::testing::Tree;
 
-#[test]
-fn time_used_by_all() {
-    assert_eq!(used(b"cpu  10 20 30 400 50 6 7 8 0 0\ncpu0 1\n"), Some(Value::Scaled(73, 2)));
-    assert_eq!(used(b"intr 1\n"), None);
-}
-
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 #[test]
@@ -127,3 +121,7 @@ fn labels_by_choice() {
     assert!(page.contains(&format!("container_label_a_b=\"1\",container_label_long={value:?}")), "{page}");
     assert!(!page.contains("container_label_io"), "{page}");
 }
+
+mod budget;
+mod hostile;
+mod rounds;

@@ -158,15 +158,20 @@ impl Host {
     }
 
     /// When the cgroup was made, as far as its files tell, in wall-clock time: the kernel gives a file of it the time at which
-    /// it was first looked at, so of two the older one is nearer.
+    /// it was first looked at, so the oldest of all is nearest. In version 1, that may be in any of the trees. It was made
+    /// after the machine was started, whatever boards without a clock of their own took for the time then.
     pub fn cgroup_made(&mut self, trees: &Trees, path: &str) -> Option<Duration> {
         let old = if trees.unified() { "cgroup.events" } else { "cgroup.clone_children" };
-        let times = ["", old].into_iter().filter_map(|file| {
-            self.resolve_cgroup(trees.walked(), path, file).ok()?;
-            let stat = rustix::fs::stat(self.path.as_str()).ok()?;
-            Some(Duration::new(stat.st_mtime.try_into().ok()?, stat.st_mtime_nsec.try_into().ok()?))
-        });
-        times.min()
+        let files = trees.all().into_iter().flat_map(|tree| [(tree, ""), (tree, old)]);
+        let touched = files.filter_map(|(tree, file)| self.cgroup_touched(tree, path, file)).min()?;
+        let clock = &self.machine.clock;
+        Some(touched.max(clock.wall().saturating_sub(clock.boot())))
+    }
+
+    fn cgroup_touched(&mut self, tree: &str, path: &str, file: &str) -> Option<Duration> {
+        self.resolve_cgroup(tree, path, file).ok()?;
+        let stat = rustix::fs::stat(self.path.as_str()).ok()?;
+        Some(Duration::new(stat.st_mtime.try_into().ok()?, stat.st_mtime_nsec.try_into().ok()?))
     }
 
     fn resolve_cgroup(&mut self, tree: &str, path: &str, file: &str) -> Result<(), Error> {

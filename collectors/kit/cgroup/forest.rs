@@ -84,6 +84,11 @@ impl<T: Default> Forest<T> {
         self.nodes
     }
 
+    /// Whether there are more than are looked at.
+    pub fn is_full(&self) -> bool {
+        self.nodes >= NODES_MAX
+    }
+
     /// Whether there is none; there always is the root.
     pub fn is_empty(&self) -> bool {
         self.nodes == 0
@@ -121,22 +126,22 @@ struct Walk<'a, T> {
 impl<T: Default> Walk<'_, T> {
     fn step(&mut self, node: &mut Node<T>, depth: usize) -> Life {
         self.nodes += 1;
-        if (self.visit)(self.host, self.trees, node) == Life::Gone {
-            return Life::Gone;
-        }
+        let mut links = None;
         if node.may_hold() || !node.pulse.is_kept() {
             match self.host.cgroup_folder(self.trees.walked(), &node.path) {
-                // Another one under the same name.
+                // Another one under the same name, of which nothing must be told as if it were the old one.
                 Ok((inode, _)) if inode != node.inode => return Life::Gone,
-                Ok((_, links)) if node.may_hold() => return self.children(node, links, depth),
-                Ok(_) => {}
+                Ok((_, found)) => links = Some(found).filter(|_| node.may_hold()),
                 Err(error) => {
                     self.error = Some(error);
                     return Life::Gone;
                 }
             }
         }
-        Life::Alive
+        match ((self.visit)(self.host, self.trees, node), links) {
+            (Life::Alive, Some(links)) => self.children(node, links, depth),
+            (life, _) => life,
+        }
     }
 
     fn children(&mut self, node: &mut Node<T>, links: u64, depth: usize) -> Life {

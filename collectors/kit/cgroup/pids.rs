@@ -33,9 +33,9 @@ impl Host {
                 text => text?,
             };
             if let Some(text) = text {
-                for line in parse::lines_of_record(text) {
+                for number in parse::lines_of_record(text).filter_map(parse::number) {
                     *count.get_or_insert(0) += 1;
-                    let number = parse::number(line).and_then(|number| u32::try_from(number).ok());
+                    let number = u32::try_from(number).ok();
                     into.extend(number.filter(|number| *number != 0 && into.len() < PIDS_MAX));
                 }
                 count.get_or_insert(0);
@@ -84,6 +84,15 @@ mod tests {
         assert_eq!(pids(&tree, "/a", false), (Some(0), vec![]));
         assert_eq!(pids(&tree, "/a", true), (Some(4), vec![12, 13, 14]));
         assert_eq!(pids(&tree, "/a/other", false), (None, vec![]));
+    }
+
+    #[test]
+    fn what_is_no_number_is_no_process() {
+        let tree = Tree::new(&[
+            ("cgroup/cgroup.controllers", "\n"),
+            ("cgroup/a/cgroup.procs", "\n12\n-1\nx 3\n99999999999999999999\n4294967296\n13"),
+        ]);
+        assert_eq!(pids(&tree, "/a", false), (Some(3), vec![12, 13]));
     }
 
     #[test]

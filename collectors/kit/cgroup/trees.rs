@@ -86,6 +86,14 @@ impl Trees {
         if self.unified { Some("") } else { self.beside.as_deref() }
     }
 
+    /// The folders of all trees, each once.
+    pub(super) fn all(&self) -> Vec<&str> {
+        let mut all: Vec<&str> = self.folders.iter().chain([&self.beside]).flatten().map(String::as_str).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     /// The folder of the tree that is walked.
     pub(super) fn walked(&self) -> &str {
         &self.walked
@@ -118,7 +126,7 @@ mod tests {
         assert_eq!(trees.of(Controller::Cpuacct), Some("/cpu,cpuacct"));
         assert_eq!(trees.of(Controller::Memory), Some("/memory"));
         assert_eq!((trees.of(Controller::Hugetlb), trees.of_pressure()), (None, None));
-        assert_eq!(trees.walked(), "/memory");
+        assert_eq!((trees.walked(), trees.all()), ("/memory", vec!["/cpu,cpuacct", "/memory", "/pids"]));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The writable layers of containers: where they are, and what quotas say of them.
 
-use super::{Error, Host, Root};
+use super::{Error, Host, Root, parse};
 use crate::kit::calls::recorded;
 use crate::kit::{Mount, Question, Quota, layer};
 use std::path::Path;
@@ -22,16 +22,32 @@ impl Host {
     /// # Errors
     /// What the kernel answered about the process.
     pub fn upper_folder(&mut self, pid: u32) -> Result<Option<(u64, String)>, Error> {
-        let Some((id, path)) = layer::upper(self.read(Root::Proc, format_args!("{pid}/mountinfo"))?) else {
+        let Some(overlay) = layer::root(self.read(Root::Proc, format_args!("{pid}/mountinfo"))?) else {
             return Ok(None);
         };
-        let Ok(path) = String::from_utf8(path) else { return Ok(None) };
+        let Ok(path) = str::from_utf8(&overlay.upper) else { return Ok(None) };
+        if path.split('/').any(|part| part == "..") || !self.is_runtimes(pid, &overlay) {
+            return Ok(None);
+        }
         if path.starts_with('/') {
-            return Ok(Some((id, path)));
+            return Ok(Some((overlay.id, path.to_owned())));
         }
         // `ID/diff`, as Docker and Podman shorten it: nothing else has such names.
         let home = HOMES.iter().find(|home| self.exists(Root::Rootfs, format_args!("{home}/{path}")));
-        Ok(home.map(|home| (id, format!("/{home}/{path}"))))
+        Ok(home.map(|home| (overlay.id, format!("/{home}/{path}"))))
+    }
+
+    /// Whether its runtime mounted the overlay that is the root of a process. Since Linux 5.11 whoever has a user namespace of
+    /// its own can mount one too, over folders that only seem to be the machine's: that of a runtime is among the machine's
+    /// mounts then.
+    fn is_runtimes(&mut self, pid: u32, overlay: &layer::Overlay) -> bool {
+        let may_mount = match self.read(Root::Proc, format_args!("{pid}/uid_map")) {
+            // The first namespace has all users, under their own numbers.
+            Ok(map) => !parse::words(parse::trim(map)).eq([&b"0"[..], b"0", b"4294967295"]),
+            // A kernel without user namespaces.
+            Err(error) => !error.is_absent(),
+        };
+        !may_mount || self.read(Root::Proc, "1/mountinfo").is_ok_and(|mounts| layer::knows(mounts, overlay))
     }
 
     /// A folder of the machine that is to be asked something, on a mount of this number.

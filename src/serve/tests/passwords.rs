@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,37 @@ fn only_who_knows_a_password_is_answered() {
     }
     assert_eq!(site.figures().unauthorized, 2 * 6 + 5);
     assert_eq!(site.figures().requests, [4, 0, 0, 0, 0], "the others asked for no page");
+}
+
+/// Its file is on a filesystem that hangs: whoever looks gets no further.
+#[test]
+fn a_configuration_that_hangs_holds_up_nobody_else() {
+    let (site, source, _) = guarded(Web::default());
+    let settle = || {
+        // A file that was just written is read once more.
+        thread::sleep(Duration::from_millis(100));
+        assert_eq!(site.get("/metrics").status, 200);
+    };
+    settle();
+    source.say(Ok(Web::default()));
+    let (hangs, reads) = (source.web.lock().unwrap(), source.reads.load(SeqCst));
+    let mut first = site.send(&request("/metrics", ""));
+    site.until("somebody looks", |_| source.reads.load(SeqCst) > reads);
+    for _ in 0..3 {
+        assert_eq!(site.get("/metrics").text(), "small 1\n");
+    }
+    drop(hangs);
+    assert_eq!(read(&mut first).text(), "small 1\n");
+    // And the same on a connection that is open.
+    settle();
+    source.say(Ok(Web::default()));
+    let (hangs, reads) = (source.web.lock().unwrap(), source.reads.load(SeqCst));
+    first.write_all(request("/metrics", "").as_bytes()).unwrap();
+    site.until("somebody looks", |_| source.reads.load(SeqCst) > reads);
+    assert_eq!(site.get("/metrics").text(), "small 1\n");
+    let limit = Limits::default().stop;
+    assert!(site.stop() < limit + Duration::from_secs(2), "stopping waits for nobody who hangs");
+    drop(hangs);
 }
 
 #[test]

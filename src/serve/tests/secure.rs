@@ -8,8 +8,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
+use std::fs::File;
+use std::io::Write;
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 pub(super) type Client = StreamOwned<ClientConnection, TcpStream>;
@@ -57,30 +60,36 @@ pub(super) fn tls(authority: &Authority) -> Tls {
     }
 }
 
-/// A web configuration that the test changes as it likes; the file is only looked at.
+/// A web configuration that the test changes as it likes; the file is only looked at. It has no name: the server's threads
+/// outlive the test, and nobody would remove it.
 #[derive(Clone)]
 pub(super) struct Source {
     pub(super) web: Arc<Mutex<Result<Web, String>>>,
-    file: Arc<tempfile::NamedTempFile>,
+    file: Arc<File>,
+    /// How often it was begun to be read.
+    pub(super) reads: Arc<AtomicUsize>,
 }
 
 impl WebSource for Source {
     fn read(&self) -> Reading {
-        Reading { files: vec![PathBuf::from(self.file.path())], web: self.web.lock().unwrap().clone() }
+        self.reads.fetch_add(1, SeqCst);
+        Reading {
+            files: vec![format!("/proc/self/fd/{}", self.file.as_raw_fd()).into()],
+            web: self.web.lock().unwrap().clone(),
+        }
     }
 }
 
 impl Source {
     pub(super) fn new(web: Web) -> Self {
-        let file = Arc::new(tempfile::NamedTempFile::new().unwrap());
-        Source { web: Arc::new(Mutex::new(Ok(web))), file }
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        Source { web: Arc::new(Mutex::new(Ok(web))), file, reads: Arc::default() }
     }
 
     /// From now on the file says something else.
     pub(super) fn say(&self, web: Result<Web, String>) {
         *self.web.lock().unwrap() = web;
-        let before = std::fs::read_to_string(self.file.path()).unwrap();
-        std::fs::write(self.file.path(), before + ".").unwrap();
+        (&*self.file).write_all(b".").unwrap();
     }
 }
 

@@ -9,7 +9,6 @@ use super::*;
 use collectors::kit::cgroup::Named;
 use collectors::kit::{Child, Clock, Replay, Roots};
 use std::path::Path;
-use std::sync::OnceLock;
 
 /// An identity.
 fn id(digit: char) -> String {
@@ -18,17 +17,8 @@ fn id(digit: char) -> String {
 
 /// A machine on which processes 77 and 4242 belong to the container `a`.
 fn machine() -> Arc<Machine> {
-    static PROC: OnceLock<tempfile::TempDir> = OnceLock::new();
-    let proc = PROC.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        for pid in ["77", "4242"] {
-            std::fs::create_dir(folder.path().join(pid)).unwrap();
-            let text = format!("0::/kubepods/pod0a1b-2c/{}\n", id('a'));
-            std::fs::write(folder.path().join(pid).join("cgroup"), text).unwrap();
-        }
-        folder
-    });
-    let roots = Roots { proc: proc.path().to_str().unwrap().to_owned(), ..Roots::default() };
+    let proc = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sources/tests/proc").to_owned();
+    let roots = Roots { proc, ..Roots::default() };
     with_all_labels(Machine::new(roots, Clock::Real, Some(Replay::default()), Child::none()))
 }
 

@@ -118,9 +118,21 @@ fn live() -> Arc<Machine> {
     with_all_labels(Machine::new(Roots::default(), Clock::Real, None, Child::none()))
 }
 
-/// What the daemons of containers make outside of the folders that they are given; what is in use stays.
-const NO_FOLDERS: &str = "rmdir /run/docker/plugins /run/docker /opt/containerd/lib /opt/containerd/bin /opt/containerd \
-    /run/containerd/fifo /run/containerd/s /run/containerd/runc/* /run/containerd/runc /run/containerd >/dev/null 2>&1 || true";
+/// Removes what the daemons of containers make outside of the folders that they are given. What is in use stays, and so does
+/// what is there by now.
+fn no_folders() -> String {
+    let made = ["/run/docker/plugins", "/run/docker", "/opt/containerd/lib", "/opt/containerd/bin", "/opt/containerd"];
+    let runs = [
+        "/run/containerd/fifo",
+        "/run/containerd/s",
+        "/run/containerd/runc/*",
+        "/run/containerd/runc",
+        "/run/containerd",
+    ];
+    let is_new = |path: &&str| !std::path::Path::new(path.trim_end_matches("/*")).exists();
+    let new: Vec<&str> = made.into_iter().chain(runs).filter(is_new).collect();
+    format!("rmdir {} >/dev/null 2>&1 || true", new.join(" "))
+}
 
 /// Waits until its runtime has told who that is.
 async fn told(machine: &Arc<Machine>, runtime: Runtime, id: &str) -> Named {
@@ -174,7 +186,8 @@ async fn containerd_tells_of_a_pod_and_its_container() {
     let _alone = ALONE.lock().await;
     let parent = format!("wholenode-test-{}", std::process::id());
     let after = format!(
-        r#"for at in $(cat /proc/mounts | cut -d' ' -f2 | grep "^$W/" | sort -r); do umount "$at"; done; PARENT={parent}; {NO_CGROUPS}; {NO_FOLDERS}"#
+        r#"for at in $(cat /proc/mounts | cut -d' ' -f2 | grep "^$W/" | sort -r); do umount "$at"; done; PARENT={parent}; {NO_CGROUPS}; {no_folders}"#,
+        no_folders = no_folders()
     );
     let Some(daemon) = Daemon::start(CONTAINERD, &after) else { return };
     daemon.shell(r#"ctr -a "$W/x.sock" -n k8s.io images import "$W/image.tar""#).unwrap();
@@ -258,9 +271,9 @@ async fn docker_tells_of_a_container_and_how_it_is() {
     let parent = format!("wholenode-test-{}", std::process::id());
     let service = format!(
         r#"exec dockerd -H "unix://$W/x.sock" --data-root "$W/root" --exec-root "$W/run" -p "$W/pid" \
-            --storage-driver vfs --iptables=false --ip6tables=false --bridge=none --cgroup-parent {parent}"#
+            --storage-driver vfs --iptables=false --ip6tables=false --ip-forward=false --bridge=none --cgroup-parent {parent}"#
     );
-    let after = format!("PARENT={parent}; {NO_CGROUPS}; {NO_FOLDERS}");
+    let after = format!("PARENT={parent}; {NO_CGROUPS}; {}", no_folders());
     let Some(daemon) = Daemon::start(&service, &after) else { return };
     const DOCKER: &str = r#"docker -H "unix://$W/x.sock""#;
     let probe = "--health-cmd /pause --health-interval 1h --health-timeout 1h";

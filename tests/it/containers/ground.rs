@@ -2,8 +2,9 @@
 
 use super::cri;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 /// The image of all containers: the daemon itself.
@@ -22,6 +23,7 @@ impl Ground {
             _ if !rustix::process::geteuid().is_root() => "not root".to_owned(),
             Some(program) => format!("no {program}"),
             None => {
+                LazyLock::force(&PARENTS);
                 let ground = Self { folder: tempfile::tempdir().unwrap() };
                 match ground.build() {
                     Ok(()) => return Some(ground),
@@ -164,7 +166,7 @@ impl<'a> Containerd<'a> {
             "version = 2\nroot = \"{}\"\nstate = \"{state}\"\noom_score = 0\n[grpc]\n  address = \"{socket}\"\n\
              [plugins.\"io.containerd.grpc.v1.cri\"]\n  sandbox_image = \"{IMAGE}\"\n  restrict_oom_score_adj = true\n  disable_tcp_service = true\n\
              [plugins.\"io.containerd.grpc.v1.cri\".containerd]\n  snapshotter = \"native\"\n\
-             [plugins.\"io.containerd.grpc.v1.cri\".cni]\n  conf_dir = \"{}\"\n\
+             [plugins.\"io.containerd.grpc.v1.cri\".cni]\n  bin_dir = \"/usr/lib/cni\"\n  conf_dir = \"{}\"\n\
              [plugins.\"io.containerd.internal.v1.opt\"]\n  path = \"{}\"\n",
             at("root"),
             at("cni"),
@@ -248,15 +250,20 @@ fn unmount(folder: &str) {
     }
 }
 
+/// The parents of containers' cgroups that there may be, but not those that were there before: they are somebody else's.
+static PARENTS: LazyLock<Vec<PathBuf>> = LazyLock::new(|| {
+    let trees = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
+    let names = ["wholenode-test", "libpod_parent", "kubepods/burstable", "kubepods"];
+    let all = trees.chain(["/sys/fs/cgroup".into()]).flat_map(|tree| names.map(|name| tree.join(name)));
+    all.filter(|parent| !parent.exists()).collect()
+});
+
 /// Removes the parents of containers' cgroups, as far as they are empty.
 fn sweep_cgroups() {
-    let trees = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
-    for tree in trees.chain(["/sys/fs/cgroup".into()]) {
-        for parent in ["wholenode-test", "libpod_parent", "kubepods/burstable", "kubepods"] {
-            let below = fs::read_dir(tree.join(parent)).into_iter().flatten().flatten();
-            below.for_each(|entry| drop(fs::remove_dir(entry.path())));
-            let _ = fs::remove_dir(tree.join(parent));
-        }
+    for parent in PARENTS.iter() {
+        let below = fs::read_dir(parent).into_iter().flatten().flatten();
+        below.for_each(|entry| drop(fs::remove_dir(entry.path())));
+        let _ = fs::remove_dir(parent);
     }
 }
 

@@ -3,14 +3,19 @@
 //!
 //! Everything is kept below a folder of the test's own; no registry is asked, no store of the machine is touched.
 
+mod churn;
 mod cri;
+mod figures;
 mod ground;
+mod queries;
+mod unified;
 
 use crate::daemon::figure;
 use crate::skipped;
 use cri::{Field, field, text_field};
 use ground::{Containerd, Ground};
 use std::fs;
+use std::process::Command;
 
 /// An identity as runtimes make them.
 fn id(of: &str) -> String {
@@ -51,6 +56,24 @@ fn began_with(page: &str, labels: &[&str], pid: u32) {
     let told = of(page, "container_start_time_seconds", labels);
     // btime is a whole number, rounded down.
     assert!((told - started(pid)).abs() <= 1.5, "{told} beside {}", started(pid));
+}
+
+/// Runs a test once more, with this variable set, in a network namespace of its own: interfaces that come and go are no
+/// business of other tests.
+#[track_caller]
+fn alone(test: &str, variable: &str) {
+    let mut command = Command::new("unshare");
+    let script = "ip link set lo up && exec \"$0\" \"$@\"";
+    command.args(["--net", "sh", "-c", script]).arg(std::env::current_exe().unwrap());
+    let output = command.args(["--exact", test, "--nocapture"]).env(variable, "1").output().unwrap();
+    let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    // No such program, or no such right: the test has not begun.
+    if !output.status.success() && !told.contains("running 1 test") {
+        return skipped(errors.trim());
+    }
+    errors.lines().filter_map(|line| line.split_once("skipped: ")).for_each(|(_, why)| skipped(why));
+    print!("{told}");
+    assert!(output.status.success(), "{told}\n{errors}");
 }
 
 #[test]

@@ -116,7 +116,11 @@ fn every_pace_is_written_down() {
     let page = read("benches/README.md");
     let is_missing = |spec: &&&Spec| {
         let default = if spec.default { "on" } else { "off" };
-        let pace = if spec.pace == Pace::Round { "round" } else { "apart" };
+        let pace = match spec.pace {
+            Pace::Round => "round",
+            Pace::Apart { .. } => "apart",
+            Pace::Every { .. } => "every",
+        };
         !page.contains(&format!("\n| `{}` | {default} | {pace} | ", spec.name))
     };
     let broken = ALL.iter().filter(is_missing).map(|spec| spec.name.to_owned()).collect();

@@ -171,6 +171,26 @@ fn a_runtime_tells_where_there_is_no_quota() {
 }
 
 #[test]
+fn what_a_container_mounts_itself_is_no_layer() {
+    let tree = tree("/etc");
+    tree.write("calls/quotas", "/etc 9 4096 7 0 0\n/var/lib/docker/../../../etc 9 4096 7 0 0\n");
+    tree.write("proc/1/mountinfo", &TABLE.replace(" rw\n30 ", " rw,prjquota\n30 "));
+    let of_container = || Rounds::new(&tree, &[]).of_container();
+    let page = of_container();
+    assert!(page.starts_with("fs_usage_bytes device=/dev/vda1 4096\n"), "{page}");
+    tree.write("proc/77/uid_map", "         0          0 4294967295\n");
+    assert_eq!(of_container(), page, "nobody but a runtime can have mounted it");
+    tree.write("proc/77/uid_map", "         0     100000      65536\n");
+    assert_eq!(of_container(), "");
+    let merged = "40 22 0:60 / /merged rw - overlay overlay rw,lowerdir=/l,upperdir=/etc,workdir=/w\n";
+    tree.write("proc/1/mountinfo", &format!("{}{merged}", TABLE.replace(" rw\n30 ", " rw,prjquota\n30 ")));
+    assert_eq!(of_container(), page, "the machine has it too");
+    tree.write("proc/77/mountinfo", "1 2 0:60 / / rw - overlay o rw,upperdir=/var/lib/docker/../../../etc\n");
+    tree.remove("proc/77/uid_map");
+    assert_eq!(of_container(), "", "a path that leads back");
+}
+
+#[test]
 fn paths_that_were_shortened_are_found_in_the_runtimes_homes() {
     let tree = tree("abc/diff");
     tree.write("rootfs/var/lib/docker/overlay2/abc/diff/", "");
