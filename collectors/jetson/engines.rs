@@ -14,6 +14,8 @@ const ENGINE: &[&str; 1] = &["engine"];
 const DEVICES: &str = "bus/platform/devices";
 /// How the names of engines begin.
 const NAMES: &[&str] = &["msenc", "nvdec", "nvdla", "nvenc", "nvjpg", "ofa", "pva", "vic"];
+/// The second decoder of Xavier, whose address is the lower one.
+const SECOND: &str = "15140000.nvdec";
 /// The video engines of Thor's GPU share a clock.
 const VIDEO: &str = "gpu-nvd-";
 /// Engines, and what debugfs calls their clocks, where that is another name.
@@ -117,7 +119,8 @@ fn devices(host: &mut Host) -> Result<BTreeMap<String, Engine>, Error> {
     };
     let clocked = jetson::clocked(host)?;
     let devices = listed.iter().chain(clocked.iter().map(|clocked| &clocked.device));
-    for device in devices {
+    let (second, first): (Vec<&String>, Vec<&String>) = devices.partition(|device| *device == SECOND);
+    for device in first.into_iter().chain(second) {
         let Some(engine) = engine_of(device) else { continue };
         if names.contains_key(device) {
             continue;
@@ -265,6 +268,25 @@ mod tests {
                         jetson_engine_frequency_hertz{engine=\"vic\"} 115200000\n\
                         jetson_engine_max_hertz{engine=\"vic\"} 729600000\n\
                         jetson_engine_utilization_ratio{engine=\"vic\"} 0.31\n";
+        tree.check(&SPEC, &[], expected);
+    }
+
+    #[test]
+    fn two_engines_of_one_name() {
+        let device = |name: &str, status: &str| {
+            (format!("sys/bus/platform/devices/{name}/power/runtime_status"), format!("{status}\n"))
+        };
+        let tree = Tree::new(&[TEGRA]);
+        for (path, status) in [
+            device("15140000.nvdec", "active"),
+            device("15480000.nvdec", "suspended"),
+            device("154c0000.nvenc", "suspended"),
+            device("15a80000.nvenc1", "active"),
+        ] {
+            tree.write(&path, &status);
+        }
+        let expected = "jetson_engine_active{engine=\"nvdec\"} 0\njetson_engine_active{engine=\"nvdec1\"} 1\n\
+                        jetson_engine_active{engine=\"nvenc\"} 0\njetson_engine_active{engine=\"nvenc1\"} 1\n";
         tree.check(&SPEC, &[], expected);
     }
 

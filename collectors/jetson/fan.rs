@@ -31,7 +31,7 @@ static RPM: Family = gauge(
 );
 static MODES: Family = gauge(
     "jetson_fan_mode",
-    "Always 1: who drives the fan: nobody at full speed (full), a program (manual), or the kernel by temperature (automatic).",
+    "Always 1: who drives the fan: nobody (off), a program (manual), or the kernel by temperature (automatic).",
     MODE,
 );
 static PROFILES: Family = gauge(
@@ -75,7 +75,7 @@ impl Collector for Fan {
             let of = out.entity(FAN, [&fan]);
             put_ratio(&PWM, of, host.number(Root::Sys, format_args!("{folder}/pwm1")), out);
             let mode = host.number(Root::Sys, format_args!("{folder}/pwm1_enable"));
-            put_mode(&fan, out.found(mode).and_then(mode_of), out);
+            put_mode(&fan, out.found(mode).map(mode_of), out);
         }
         if self.fans.is_empty() {
             put_old(host, out);
@@ -132,12 +132,12 @@ fn put_old(host: &mut Host, out: &mut Batch) {
 }
 
 /// What a fan's `pwm1_enable` says.
-fn mode_of(enable: u64) -> Option<&'static str> {
-    Some(match enable {
-        0 => "full",
+fn mode_of(enable: u64) -> &'static str {
+    match enable {
+        0 => "off",
         1 => "manual",
         2.. => "automatic",
-    })
+    }
 }
 
 /// `FAN1:FAN_PROFILE:quiet`: by fan, its profile, governor and control.

@@ -75,6 +75,8 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
     meant("vm", "node_ipvs_backend_", "the backend of an SCTP service is the last TCP service's there"),
     meant_beside_old("laptop", r#"node_cpu_*cpu="3""#, "a CPU that is off had zeros"),
     meant_beside_old("nano", r#"node_cpu_*cpu="2""#, "a CPU that is off had zeros"),
+    meant_beside_old("tx2", r#"node_cpu_*cpu="1""#, "a CPU that is off had zeros"),
+    meant_beside_old("tx2", r#"node_cpu_*cpu="2""#, "a CPU that is off had zeros"),
     meant_beside_old("laptop", "node_softnet_", "CPUs were counted through, also those that are off"),
     meant_beside_old("", r#"node_disk_*device="zram"#, "devices in memory are left out since"),
     meant_beside_old("nas", "node_hwmon_", "two sensors of one device have names of their own since"),
