@@ -13,8 +13,11 @@ const SENSORS_MAX: usize = 256;
 /// Rails that are all that a board draws.
 const INPUTS: &[&str] = &["POM_5V_IN", "VDD_IN", "VIN"];
 
-/// Rails of boards that have none of those (AGX Orin and AGX Xavier), which lie beside each other.
-const ADDENDS: &[&str] = &["VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0", "GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V"];
+/// Rails of boards that have none of those, which lie beside each other: of AGX Orin, and of AGX Xavier.
+const ADDENDS: [&[&str]; 2] =
+    [&["VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"], &["GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V"]];
+/// A rail that only AGX Thor has, whose input is measured by a chip without labels.
+const OF_THOR: &str = "VDD_CPU_SOC_MSS";
 
 /// A sensor as it was found.
 #[derive(Debug, Default)]
@@ -71,6 +74,7 @@ pub(super) fn find(has_packages: bool, host: &mut Host, out: &mut Batch) -> Vec<
         }
     }
     found.truncate(SENSORS_MAX);
+    know_boards(&mut found);
     for at in 1..found.len() {
         // Two of one name on one device stay apart by where they are.
         if found.iter().take(at).any(|before| found.get(at).is_some_and(|this| this.id == before.id))
@@ -80,6 +84,25 @@ pub(super) fn find(has_packages: bool, host: &mut Host, out: &mut Batch) -> Vec<
         }
     }
     found
+}
+
+/// What can only be told from all sensors together: which board this is.
+fn know_boards(found: &mut [Found]) {
+    let has =
+        |found: &[Found], label: &str| found.iter().any(|found| found.component == "rail" && found.label == label);
+    for set in ADDENDS {
+        if !set.iter().all(|label| has(found, label)) {
+            continue;
+        }
+        let addends = found.iter_mut().filter(|found| found.component == "rail" && set.contains(&&*found.label));
+        addends.for_each(|addend| addend.role = Role::Device);
+    }
+    if has(found, OF_THOR) {
+        let inputs = found.iter_mut().filter(|found| found.id.starts_with("ina238") && found.label.is_empty());
+        for input in inputs {
+            (input.role, input.component, input.label) = (Role::BoardInput, "board", "VIN".to_owned());
+        }
+    }
 }
 
 /// `1-0040` of `../../devices/platform/c240000.i2c/i2c-1/1-0040/hwmon/hwmon2`, and `BAT0` of `…/power_supply/BAT0/hwmon2`:
@@ -177,8 +200,6 @@ fn meaning(of: &Sensor<'_>, has_packages: bool) -> Option<Meaning> {
         ("fam15h_power", _) => package("hwmon"),
         ("apm_xgene", label) if label.starts_with("CPU") => package("hwmon"),
         (chip, label) if chip.starts_with("ina") && INPUTS.contains(&label) => says(Role::BoardInput, "board", "hwmon"),
-        // Boards without a figure of all that they draw: these lie beside each other.
-        (chip, label) if chip.starts_with("ina3221") && ADDENDS.contains(&label) => says(Role::Device, "rail", "hwmon"),
         _ => within("rail", "hwmon", String::new()),
     }
 }
@@ -216,6 +237,33 @@ mod tests {
     }
 
     #[test]
+    fn boards_are_known_by_all_their_rails() {
+        let roles = |labels: &[&str]| -> Vec<Role> {
+            let found = |label: &&str| Found {
+                role: Role::Within,
+                component: "rail",
+                id: if label.is_empty() { "ina238-2-0044/power1".to_owned() } else { (*label).to_owned() },
+                parent: String::new(),
+                source: "hwmon",
+                label: (*label).to_owned(),
+                folder: String::new(),
+                way: Way::Battery,
+                unusable: None,
+            };
+            let mut found: Vec<Found> = labels.iter().map(found).collect();
+            know_boards(&mut found);
+            found.into_iter().map(|found| found.role).collect()
+        };
+        let (device, within) = (Role::Device, Role::Within);
+        let orin = ["VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0", "VDDQ_VDD2_1V8AO"];
+        assert_eq!(roles(&orin), [device, device, device, within]);
+        assert_eq!(roles(&orin[1..]), [within; 3], "a part of them is no sum");
+        let thor = ["VDD_GPU", "VDD_CPU_SOC_MSS", "VIN_SYS_5V0", ""];
+        assert_eq!(roles(&thor), [within, within, within, Role::BoardInput]);
+        assert_eq!(roles(&["VDD_GPU", ""]), [within; 2]);
+    }
+
+    #[test]
     fn what_sensors_mean() {
         let of = |chip, sensor, label, is_within| {
             let home = &format!("{chip}-x");
@@ -231,7 +279,6 @@ mod tests {
         assert_eq!(of("pfe1100", "power2", "pout1", false), alone(Role::Within, "psu_output"));
         assert_eq!(of("ina3221", "in1", "VDD_IN", false), alone(Role::BoardInput, "board"));
         assert_eq!(of("ina3221", "in2", "VDD_CPU_GPU_CV", false), alone(Role::Within, "rail"));
-        assert_eq!(of("ina3221", "in1", "VDD_GPU_SOC", false), alone(Role::Device, "rail"));
         assert_eq!(of("ina3221", "in2", "VDDQ_VDD2_1V8AO", false), alone(Role::Within, "rail"));
         assert_eq!(of("ina3221", "in3", "NC", false), None);
         assert_eq!(of("amdgpu", "power1", "PPT", true), Some((Role::Within, "gpu", "package-0".to_owned())));
