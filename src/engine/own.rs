@@ -4,7 +4,7 @@ use super::PATIENCE;
 use super::slot::{Ended, Outcome, Phase, Slot};
 use collectors::kit::{Itself, Machine, lock};
 use collectors::model::{Batch, Family, Layout, Loss, POINTS_MAX, Snapshot, counter, gauge};
-use collectors::{Pace, Spec};
+use collectors::{Group, Pace, Spec};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -80,6 +80,12 @@ impl Row {
         };
         let success = batch.is_some() && slot.outcome == Outcome::Well;
         Self { spec: slot.spec, batch, took, success, reason, rounds: slot.rounds, age }
+    }
+
+    /// Whether the machine has nothing of what it is about. node_exporter takes that for a failure, and so do alerts; of
+    /// what is not node_exporter's, they hear nothing then.
+    fn is_elsewhere(&self) -> bool {
+        self.reason == "absent" && self.spec.group != Group::Node
     }
 
     pub(super) fn is_stuck(&self) -> bool {
@@ -180,7 +186,7 @@ impl Own {
         let out = Arc::make_mut(&mut batch);
         out.taken = machine.clock.wall();
         process::put_build(self.instruments.version(), out);
-        for row in rows {
+        for row in rows.iter().filter(|row| !row.is_elsewhere()) {
             let collector = out.entity(&["collector"], [row.spec.name]);
             out.put(&DURATION, collector, row.took.as_secs_f64());
             out.put(&SUCCESS, collector, row.success);
@@ -199,7 +205,9 @@ impl Own {
     fn put_more(&self, rows: &[Row], machine: &Machine, out: &mut Batch) {
         for row in rows {
             let collector = out.entity(&["collector"], [row.spec.name]);
-            out.put(&ROUNDS, collector, row.rounds);
+            if !row.is_elsewhere() {
+                out.put(&ROUNDS, collector, row.rounds);
+            }
             out.put_some(&AGE, collector, row.age.map(|age| age.as_secs_f64()));
             let state = out.part(collector, &["reason"], [row.reason]);
             out.put(&STATE, state, true);
