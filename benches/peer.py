@@ -169,7 +169,8 @@ class Seat:
         self.connection.request("GET", self.path, headers=HEADERS)
         answer = self.connection.getresponse()
         body = answer.read()
-        if answer.status == 404 and self.path != "/metrics":
+        # node_exporter answers other paths with its landing page.
+        if self.path != "/metrics" and "html" in answer.headers.get("Content-Type", ""):
             self.path = "/metrics"
             return self.scrape()
         if answer.status != 200:
