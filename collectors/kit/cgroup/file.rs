@@ -154,7 +154,9 @@ impl Host {
     pub(super) fn cgroup_folder(&mut self, tree: &str, path: &str) -> Result<(u64, u64), Error> {
         self.resolve_cgroup(tree, path, "")?;
         let stat = rustix::fs::stat(self.path.as_str()).map_err(|errno| self.error(errno))?;
-        Ok((stat.st_ino, stat.st_nlink))
+        // 32 bits on arm64.
+        #[allow(clippy::useless_conversion)]
+        Ok((stat.st_ino, stat.st_nlink.into()))
     }
 
     /// When the cgroup was made, as far as its files tell, in wall-clock time: the kernel gives a file of it the time at which
