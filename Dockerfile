@@ -64,7 +64,7 @@ RUN --mount=type=cache,id=wholenode-registry,target=/usr/local/cargo/registry \
     cargo build --release --locked; \
     mkdir /out; \
     cp "target/${CARGO_BUILD_TARGET}/release/wholenode" /out/wholenode; \
-    setcap cap_dac_read_search,cap_sys_ptrace,cap_syslog+p /out/wholenode
+    setcap cap_dac_read_search,cap_sys_ptrace+p /out/wholenode
 
 FROM bare
 COPY --from=compile /out/wholenode /wholenode

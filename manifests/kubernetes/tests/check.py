@@ -22,7 +22,7 @@ CAPABILITIES = {
     "base": [],
     "annotations": [],
     "containers": ["DAC_READ_SEARCH"],
-    "full": ["DAC_READ_SEARCH", "SYS_PTRACE", "SYSLOG"],
+    "full": ["DAC_READ_SEARCH", "SYS_PTRACE"],
     "openshift": [],
     "power": ["DAC_READ_SEARCH"],
     "replace-cadvisor": ["DAC_READ_SEARCH"],
@@ -131,8 +131,7 @@ def check_container(setup, container):
     hold(security["capabilities"]["drop"] == ["ALL"], setup, "capabilities: expected all dropped")
     wanted = CAPABILITIES.get(setup)
     if setup.startswith("component-"):
-        named = {"dac-read-search": ["DAC_READ_SEARCH"], "sys-ptrace": ["DAC_READ_SEARCH", "SYS_PTRACE"],
-                 "syslog": ["SYSLOG"]}
+        named = {"dac-read-search": ["DAC_READ_SEARCH"], "sys-ptrace": ["DAC_READ_SEARCH", "SYS_PTRACE"]}
         wanted = named.get(setup.removeprefix("component-capabilities-"), [])
     hold(wanted is not None, setup, "no row in CAPABILITIES")
     hold(security["capabilities"]["add"] == wanted, setup, f"capabilities: expected {wanted}")
