@@ -21,7 +21,7 @@ mod root;
 mod sockets;
 mod state;
 
-use crate::kit::cgroup::{Controller, Forest, Kind, Life, Named, Node, Trees};
+use crate::kit::cgroup::{Controller, Forest, Kind, Life, Named, Node, Trees, is_of_a_user};
 use crate::kit::{Error, Host, KeptFile, Opt, OptKind, Options, Root, parse};
 use crate::model::{Batch, Family, gauge};
 use crate::{Collector, Group, Pace, Spec};
@@ -300,6 +300,9 @@ impl Reader {
 
     /// Asks who it is: when it is new, until all is known, and seldom later, so that a new name is heard of.
     fn name(&mut self, host: &mut Host, trees: &Trees, node: &mut Node<State>, is_new: bool, is_due: bool) {
+        if is_of_a_user(&node.path) {
+            return;
+        }
         let own = &mut node.own;
         match &node.kind {
             Kind::Container { runtime, id } if !self.containers.and(self.sandboxes).is_empty() => {

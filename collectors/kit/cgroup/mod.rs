@@ -16,7 +16,7 @@ pub(in crate::kit) use file::Folder;
 pub use file::Handle;
 pub use forest::{Forest, Life, Node};
 pub use health::{Health, Healths};
-pub use name::{Kind, Qos, Runtime};
+pub use name::{Kind, Qos, Runtime, is_of_a_user};
 pub use trees::{Controller, Trees};
 pub(super) use who::read_anyhow;
 pub use who::{Named, Names};

@@ -81,6 +81,13 @@ impl fmt::Display for Runtime {
     }
 }
 
+/// Whether a cgroup is in the hands of a user who is not root: he gives such cgroups any name, that of another's container
+/// too.
+pub fn is_of_a_user(path: &str) -> bool {
+    let user = path.strip_prefix("/user.slice/user-").and_then(|rest| rest.split('.').next());
+    user.is_some_and(|user| user != "0")
+}
+
 /// What the child `name` of a cgroup is; `None`: nothing that is looked at.
 pub(super) fn of(parent: &Kind, parent_path: &str, name: &str) -> Option<Kind> {
     if matches!(parent, Kind::Container { .. }) {

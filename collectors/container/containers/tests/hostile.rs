@@ -56,6 +56,26 @@ fn paths_that_are_the_same_in_their_first_bytes_are_told_once() {
     assert!(lost > 0 && snapshot.batches()[0].labels().entities() > 3);
 }
 
+/// A user may give a cgroup of his the name of another's container, which has files of its name.
+#[test]
+fn nobody_poses_as_the_container_of_another() {
+    let users = format!("/user.slice/user-1000.slice/user@1000.service/docker-{ID}.scope");
+    let file = format!("rootfs/var/lib/docker/containers/{ID}/config.v2.json");
+    let tree = with_service(&[
+        (&file, r#"{"Name": "/bank", "Config": {"Image": "vault"}, "State": {"Pid": 0}}"#),
+        (&format!("cgroup/system.slice/docker-{ID}.scope/cpu.stat"), "usage_usec 2000000\n"),
+        (&format!("cgroup{users}/cpu.stat"), "usage_usec 3000000\n"),
+    ]);
+    let page = tree.open(&SPEC, &[("levels", "containers")]).round();
+    assert!(
+        page.contains(&format!(
+            "{{id=\"/system.slice/docker-{ID}.scope\",name=\"bank\",image=\"vault\",cpu=\"total\"}} 2\n"
+        )),
+        "{page}"
+    );
+    assert!(page.contains(&format!("{{id=\"{users}\",name=\"{ID}\",cpu=\"total\"}} 3\n")), "{page}");
+}
+
 #[test]
 fn runtimes_with_hostile_files() {
     let (tree, [_, _, path]) = node();

@@ -93,6 +93,15 @@ fn units_of_systemd() {
     assert_eq!(at("system.slice/docker-short.scope"), Some(Kind::Service));
 }
 
+#[test]
+fn what_users_may_name_is_known() {
+    let of_a_user =
+        ["/user.slice/user-1000.slice/user@1000.service/app.slice/docker-ID.scope", "/user.slice/user-1000.slice"];
+    assert!(of_a_user.into_iter().all(is_of_a_user));
+    let of_root = ["/", "/user.slice", "/user.slice/user-0.slice/user@0.service/x", "/system.slice/docker-ID.scope"];
+    assert!(!of_root.into_iter().any(is_of_a_user));
+}
+
 proptest! {
     #[test]
     fn no_name_makes_it_panic(parent in ".{0,20}", name in ".{0,80}") {
