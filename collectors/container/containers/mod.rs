@@ -138,16 +138,7 @@ const LEAN: Wanted = Wanted::these(&[
     Metric::Restarts,
 ]);
 /// What is told of what holds the network of containers, beside other things.
-const NETWORK: Wanted = Wanted::these(&[
-    Metric::NetReceiveBytes,
-    Metric::NetReceivePackets,
-    Metric::NetReceiveErrors,
-    Metric::NetReceiveDropped,
-    Metric::NetTransmitBytes,
-    Metric::NetTransmitPackets,
-    Metric::NetTransmitErrors,
-    Metric::NetTransmitDropped,
-]);
+const NETWORK: Wanted = Wanted::these(&network::COLUMNS);
 /// What is told of slices, services and the whole machine.
 const FEW: Wanted = Wanted::these(&[Metric::CpuUsage, Metric::WorkingSet]);
 /// What is told of the whole machine only: how full its disks are.

@@ -48,7 +48,7 @@ const PLUMBING_OF_MACHINE: [&[u8]; 17] = [
 const TUNNELS: [&[u8]; 9] =
     [b"tunl0", b"sit0", b"ip6tnl0", b"gre0", b"gretap0", b"erspan0", b"ip_vti0", b"ip6_vti0", b"ip6gre0"];
 
-const COLUMNS: [Metric; 8] = [
+pub(super) const COLUMNS: [Metric; 8] = [
     Metric::NetReceiveBytes,
     Metric::NetReceivePackets,
     Metric::NetReceiveErrors,
