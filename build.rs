@@ -1,11 +1,12 @@
-//! Refuses a build that would not give a static binary, has the linker put our `__clone3` in the place of glibc's, and keeps
-//! relocations short.
+//! Refuses a build that would not give a static binary, has the linker put our `__clone3` in the place of glibc's, lays out the
+//! code as it is used, and keeps relocations short.
 
 use std::env::var;
 use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=layout.ld");
     println!("cargo::rerun-if-env-changed=RUSTFLAGS");
     println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
     let target = |what: &str| var(format!("CARGO_CFG_TARGET_{what}")).unwrap_or_default();
@@ -14,6 +15,7 @@ fn main() {
         // collectors/kit/sys.rs says why. Tests start programs under the same seccomp profiles.
         println!("cargo::rustc-link-arg-bins=-Wl,--wrap=__clone3");
         println!("cargo::rustc-link-arg-tests=-Wl,--wrap=__clone3");
+        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}/layout.ld", var("CARGO_MANIFEST_DIR").unwrap_or_default());
     }
     if is_static && target("ARCH") == "x86_64" && var("HOST") == var("TARGET") && has_relr() {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
