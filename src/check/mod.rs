@@ -33,7 +33,8 @@ pub fn report(host: &mut Host, findings: &[Finding], off: &[&str], warnings: &[S
         report.line(&whose(rights));
     }
     warnings.iter().for_each(|warning| report.line(warning));
-    for note in surroundings::notes(host, is_live) {
+    let on: Vec<&str> = findings.iter().map(|finding| finding.spec.name).collect();
+    for note in surroundings::notes(host, is_live, &on) {
         report.is_well &= note.is_harmless;
         report.line(&note.text);
     }

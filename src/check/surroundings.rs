@@ -3,6 +3,8 @@
 use collectors::kit::{Host, Root};
 use std::collections::BTreeSet;
 
+/// Collectors that ask the kernel about the network that they are in. All others read the machine's files.
+const OF_OWN_NETWORK: &[&str] = &["ethtool", "network_route", "qdisc", "tcpstat", "wifi"];
 /// The first PID namespace has the same number on every Linux.
 const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 
@@ -14,12 +16,13 @@ pub(super) struct Note {
     pub(super) is_harmless: bool,
 }
 
-/// What is odd about where the machine's trees are looked for.
-pub(super) fn notes(host: &mut Host, is_live: bool) -> Vec<Note> {
+/// What is odd about where the machine's trees are looked for, where these collectors are on.
+pub(super) fn notes(host: &mut Host, is_live: bool, on: &[&str]) -> Vec<Note> {
     let mut notes = missing(host);
     if is_live {
-        let more = [hidden(host), own_processes(host), own_mounts(host), own_network(host)];
+        let more = [hidden(host), own_processes(host), own_mounts(host)];
         notes.extend(more.into_iter().flatten().map(|text| Note { text, is_harmless: false }));
+        notes.extend(own_network(host, on));
     }
     notes
 }
@@ -80,14 +83,21 @@ fn own_mounts(host: &mut Host) -> Option<String> {
     })
 }
 
-/// What netlink tells is of the network that this process is in, and so is what `/proc/net` tells.
-fn own_network(host: &mut Host) -> Option<String> {
+/// What the kernel tells of the network when asked is that of the network that this process is in.
+fn own_network(host: &mut Host, on: &[&str]) -> Option<Note> {
     let theirs = devices(host.read(Root::Proc, "1/net/dev").ok()?);
     let own = devices(host.read(Root::Itself, "net/dev").ok()?);
-    (theirs != own).then(|| {
-        "network: a container's, not the machine's, at least for what is asked by netlink; share it (hostNetwork: true, \
-         --net=host)"
-            .to_owned()
+    let affected: Vec<&str> = OF_OWN_NETWORK.iter().copied().filter(|name| on.contains(name)).collect();
+    (theirs != own).then(|| Note {
+        text: match affected.as_slice() {
+            [] => "network: a container's, not the machine's; nothing that is on asks for it".to_owned(),
+            names => format!(
+                "network: a container's, not the machine's, and so is what these tell: {}; share the machine's \
+                 (hostNetwork: true, --net=host), or turn them off",
+                names.join(", ")
+            ),
+        },
+        is_harmless: affected.is_empty(),
     })
 }
 
