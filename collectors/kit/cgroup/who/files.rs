@@ -20,6 +20,8 @@ const TASKS: &str = "io.containerd.runtime.v2.task";
 const NAMESPACES: [&str; 3] = ["k8s.io", "default", "moby"];
 /// Where Docker keeps its containers.
 const DOCKER: [&str; 2] = ["var/lib/docker", "var/snap/docker/common/var-lib-docker"];
+/// Where Docker is told of another place.
+const DOCKER_SAYS: &str = "etc/docker/daemon.json";
 /// How Podman and CRI-O may store layers; their folders are named after it.
 const DRIVERS: [&str; 4] = ["overlay", "vfs", "btrfs", "zfs"];
 const STORED: &str = "var/lib/containers/storage";
@@ -86,7 +88,13 @@ impl Host {
     }
 
     fn in_docker(&mut self, id: &str, keep: &Keep) -> Found {
-        for root in DOCKER {
+        // What is not readable, or no JSON, says nothing of where Docker is.
+        let said = self.json(DOCKER_SAYS, |from| parse::data_root(from)).ok().flatten();
+        let is_below = |path: &&str| !path.is_empty() && !path.split('/').any(|part| part == "..");
+        let said = said.as_deref().map(|path| path.trim_matches('/')).filter(is_below);
+        for root in said.into_iter().chain(DOCKER) {
+            // Large disks are mounted elsewhere, and linked.
+            let root = self.follow(Root::Rootfs, root)?;
             let path = format_args!("{root}/containers/{id}/config.v2.json");
             if let Some(named) = there(self.json(path, |from| parse::docker(from, keep)))? {
                 return Ok(Some(named));

@@ -102,6 +102,19 @@ pub(super) fn docker(from: &mut dyn Read, keep: &Keep) -> Result<Named, Broken> 
     Ok(named)
 }
 
+/// `{"data-root":"/data/docker", …}`: where Docker keeps everything, if it is told so; "graph" before Docker 17.05.
+pub(super) fn data_root(from: &mut dyn Read) -> Result<Option<String>, Broken> {
+    let mut root = None;
+    Json::new(from).object(&mut |json, name| match name {
+        "data-root" | "graph" => {
+            root = json.text()?.or(root.take());
+            Ok(())
+        }
+        _ => json.skip(),
+    })?;
+    Ok(root)
+}
+
 /// A row of the storage that Podman and CRI-O share.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stored {

@@ -137,6 +137,36 @@ fn a_pod_is_known_by_its_containers() {
 }
 
 #[test]
+fn docker_on_another_disk() {
+    let docker = r#"{"Name":"/web","State":{"Pid":7}}"#;
+    let files = |folder: &str| vec![(format!("rootfs/{folder}/containers/{ID}/config.v2.json"), docker.to_owned())];
+    let said =
+        ("rootfs/etc/docker/daemon.json".to_owned(), r#"{"log-level":"warn","data-root":"/data/docker/"}"#.to_owned());
+    let broken = (said.0.clone(), r#"{"data-root":"/../../etc","#.to_owned());
+    let linked = |link: &'static str, to: &'static str| {
+        move |tree: &Tree| {
+            let link = std::path::Path::new(tree.path()).join("rootfs").join(link);
+            std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink(to, link).unwrap();
+        }
+    };
+    let none = |_: &Tree| ();
+    let cases: [(Vec<_>, &dyn Fn(&Tree)); 4] = [
+        (files("data/docker"), &linked("var/lib/docker", "/data/docker")),
+        ([files("data/docker"), vec![said.clone()]].concat(), &none),
+        ([files("disk/7"), vec![said]].concat(), &linked("data/docker", "../disk/7")),
+        ([files("var/lib/docker"), vec![broken]].concat(), &none),
+    ];
+    for (files, link) in cases {
+        let tree = Tree::new(&[("proc/7/cgroup", &format!("0::/docker/{ID}\n"))]);
+        files.iter().for_each(|(path, text)| tree.write(path, text));
+        link(&tree);
+        let named = tree.host().who(Runtime::Docker, ID).unwrap_or_else(|| panic!("{files:?}"));
+        assert_eq!((&*named.name, named.pid), ("web", Some(7)));
+    }
+}
+
+#[test]
 fn a_container_that_was_started_anew() {
     let path = format!("rootfs/var/lib/docker/containers/{ID}/config.v2.json");
     let tree = Tree::new(&[(&path, r#"{"Name":"/web","State":{"Pid":7}}"#)]);
