@@ -151,7 +151,8 @@ fn docker_on_another_disk() {
         }
     };
     let none = |_: &Tree| ();
-    let cases: [(Vec<_>, &dyn Fn(&Tree)); 4] = [
+    type Case<'a> = (Vec<(String, String)>, &'a dyn Fn(&Tree));
+    let cases: [Case<'_>; 4] = [
         (files("data/docker"), &linked("var/lib/docker", "/data/docker")),
         ([files("data/docker"), vec![said.clone()]].concat(), &none),
         ([files("disk/7"), vec![said]].concat(), &linked("data/docker", "../disk/7")),
