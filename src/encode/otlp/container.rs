@@ -122,7 +122,9 @@ mod tests {
         for path in [
             format!("/kubepods/burstable/pod{uid}"),
             format!("/kubelet/kubepods/pod{uid}/{ID}"),
-            format!("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{unit}.slice/cri-containerd-{ID}.scope"),
+            format!(
+                "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{unit}.slice/cri-containerd-{ID}.scope"
+            ),
         ] {
             assert_eq!(pod_uid(&path).as_deref(), Some(uid), "{path}");
         }

@@ -23,7 +23,8 @@ impl std::error::Error for Malformed {}
 /// Not a request that [`super::Otlp`] wrote, or dated before. It is as it was then.
 pub fn date(request: &mut [u8], boot: u64) -> Result<(), Malformed> {
     // All of it is looked at before anything is changed.
-    request_times(request, |time| (time < UPTIME_MAX).then_some(time))?;
+    let is_sound = |time: u64| time < UPTIME_MAX && time.checked_add(boot).is_some();
+    request_times(request, |time| is_sound(time).then_some(time))?;
     request_times(request, |time| time.checked_add(boot))
 }
 

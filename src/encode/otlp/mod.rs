@@ -188,3 +188,5 @@ impl<T> Renewed<T> {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -178,11 +178,12 @@ impl Buckets<()> {
         let is_last = |point: &&(f64, f64)| point.0 == f64::INFINITY;
         let last = distribution.points.iter().find(is_last).map(|point| point.1);
         let points = distribution.points.iter();
-        let bounds = points.filter(|(bound, _)| bound.is_finite()).scan(f64::NEG_INFINITY, |highest, &(bound, count)| {
-            let is_next = bound > *highest;
-            *highest = highest.max(bound);
-            Some(is_next.then_some((bound, whole(count))))
-        });
+        let bounds =
+            points.filter(|(bound, _)| bound.is_finite()).scan(f64::NEG_INFINITY, |highest, &(bound, count)| {
+                let is_next = bound > *highest;
+                *highest = highest.max(bound);
+                Some(is_next.then_some((bound, whole(count))))
+            });
         let bounds = bounds.flatten();
         let below = bounds.clone().map(|bound| bound.1).max().unwrap_or(0);
         Buckets { bounds, total: whole(last.or(distribution.count).unwrap_or(0.0)).max(below) }

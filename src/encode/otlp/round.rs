@@ -1,5 +1,6 @@
 //! One round of an endpoint: each point of the snapshot, and those that say that there is none any more.
 
+use super::Renewed;
 use super::entities::Entities;
 use super::memory::{Memory, Origin, Series};
 use super::metric::{Form, Metrics};
@@ -7,7 +8,6 @@ use super::points::{self, Number, Times};
 use super::protobuf;
 use super::requests::{At, Writer};
 use super::resource::Resources;
-use super::Renewed;
 use collectors::model::{Family, Snapshot, Value};
 
 /// Where a point is in the snapshot.
