@@ -119,7 +119,7 @@ impl<'a> Writer<'a> {
         let metric = AROUND + self.head(at).len();
         match self.open {
             Some(open) if open.at == at => 0,
-            Some(open) if is_same_resource(open.at, at) => metric,
+            Some(open) if self.is_same_resource(open.at, at) => metric,
             _ => metric + resource,
         }
     }
@@ -133,6 +133,12 @@ impl<'a> Writer<'a> {
         self.metrics(at).head(at.metric, at.resource == 0)
     }
 
+    /// Whether both belong to the same resource: the machine is the first one, in every round.
+    fn is_same_resource(&self, a: At, b: At) -> bool {
+        let is_same_round = a.is_of_before == b.is_of_before || std::ptr::eq(self.resources[0], self.resources[1]);
+        a.resource == b.resource && (is_same_round || a.resource == 0)
+    }
+
     fn resource(&self, at: At) -> &'a [u8] {
         self.resources[usize::from(at.is_of_before)].bytes(at.resource)
     }
@@ -140,7 +146,7 @@ impl<'a> Writer<'a> {
     fn begin(&mut self, at: At) {
         let resource = match self.open {
             Some(open) if open.at == at => return,
-            Some(open) if is_same_resource(open.at, at) => {
+            Some(open) if self.is_same_resource(open.at, at) => {
                 open.metric.iter().for_each(|&begun| protobuf::end(&mut self.out.bytes, begun));
                 open.resource
             }
@@ -189,8 +195,4 @@ fn scope(out: &mut Vec<u8>) {
     protobuf::varint(out, (4 + name.len() + version.len()) as u64);
     protobuf::text(out, 1, name);
     protobuf::text(out, 2, version);
-}
-
-fn is_same_resource(a: At, b: At) -> bool {
-    (a.resource, a.is_of_before) == (b.resource, b.is_of_before)
 }
