@@ -127,7 +127,9 @@ fn sdk(sent: &Nowhere) -> SdkMeterProvider {
     let provider = SdkMeterProvider::builder().with_reader(reader).with_view(unlimited).build();
     let meter = provider.meter("wholenode");
     let sets: Arc<Vec<Vec<KeyValue>>> = Arc::new(
-        (0..CONTAINERS).map(|at| LABELS.iter().zip(labels(at)).map(|(name, value)| KeyValue::new(*name, value)).collect()).collect(),
+        (0..CONTAINERS)
+            .map(|at| LABELS.iter().zip(labels(at)).map(|(name, value)| KeyValue::new(*name, value)).collect())
+            .collect(),
     );
     for (at, family) in TABLE.iter().enumerate() {
         let sets = Arc::clone(&sets);
@@ -200,7 +202,8 @@ fn main() {
     let (ours, stats) = cycles(|| one.push(&snapshot));
     let (_, of_many) = cycles(|| many.push(&snapshot));
     let (theirs, of_sdk) = cycles(|| provider.force_flush().unwrap());
-    for (name, stats) in [("one resource", stats), ("a resource per container", of_many), ("SDK and exporter", of_sdk)] {
+    for (name, stats) in [("one resource", stats), ("a resource per container", of_many), ("SDK and exporter", of_sdk)]
+    {
         println!("allocations of a push, {name}: {}", calls(stats));
     }
     sizes("one resource", &one.out);
