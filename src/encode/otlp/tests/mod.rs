@@ -17,7 +17,7 @@ static BYTES: Family = counter("bytes_total", "Bytes.", &["device"]);
 static FAILCNT: Family = counter("container_memory_failcnt", "Failures.", &[]);
 static RAW: Family = untyped("raw", "", &["x"]);
 const fn distributions(name: &'static str, kind: Kind) -> Family {
-    Family { name: Cow::Borrowed(name), help: Cow::Borrowed("Sizes."), kind, labels: &[] }
+    Family { name: Cow::Borrowed(name), help: Cow::Borrowed("Sizes."), kind, labels: &[], semconv: None }
 }
 static SIZES: Family = distributions("sizes", Kind::Histogram);
 static QUANTILES: Family = distributions("times", Kind::Summary);
