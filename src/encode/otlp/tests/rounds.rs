@@ -1,6 +1,8 @@
 //! Since when series count, and how they end.
 
 use super::*;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 const NO_LABELS: &[(&str, u64)] = &[];
 
@@ -127,4 +129,43 @@ fn what_the_daemon_counts_itself_began_with_it() {
     );
     assert_eq!(starts(&points), [("x", 0, false), ("x", 50, false)]);
     assert_eq!(points[0].help, "");
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_and_goes_each_series_is_sent_and_ends_once(
+        rounds in prop::collection::vec(prop::collection::vec((0..12usize, any::<bool>()), 0..16), 1..8),
+        per_container: bool,
+    ) {
+        const NAMES: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+        let mut scene = Scene::new(Shape { per_container, ..Shape::default() });
+        let mut last = BTreeSet::new();
+        for (round, put) in (1..).zip(rounds) {
+            let mut now = BTreeSet::new();
+            let batches = vec![batch(round, |b| {
+                for (device, is_counter) in put {
+                    if now.insert((NAMES[device], is_counter)) {
+                        let of = b.entity(&["device", "name", "image"], [NAMES[device], NAMES[device], "x"]);
+                        b.put(if is_counter { &BYTES } else { &RAW }, of, round);
+                    }
+                }
+            })];
+            let points = scene.round(round, batches);
+            let key = |point: &Point| (point.labels["device"].clone(), point.name == BYTES.name);
+            let sent: BTreeSet<_> = points.iter().filter(|point| !point.is_gone).map(key).collect();
+            let gone: BTreeSet<_> = points.iter().filter(|point| point.is_gone).map(key).collect();
+            let owned = |series: &BTreeSet<(&str, bool)>| -> BTreeSet<(String, bool)> {
+                series.iter().map(|(device, is_counter)| ((*device).to_owned(), *is_counter)).collect()
+            };
+            prop_assert_eq!(points.len(), sent.len() + gone.len());
+            prop_assert_eq!(gone, owned(&last.difference(&now).copied().collect()));
+            prop_assert_eq!(sent, owned(&now));
+            for point in &points {
+                prop_assert_eq!(&point.resource["host.name"], "alpha");
+                let owner = point.resource.get("container.name");
+                prop_assert_eq!(owner, per_container.then_some(&point.labels["device"]));
+            }
+            last = now;
+        }
+    }
 }
