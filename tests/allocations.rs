@@ -11,6 +11,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
+use wholenode::encode::otlp::{Otlp, Requests, Resource, Shape};
 use wholenode::encode::{Format, Text};
 use wholenode::engine::{Engine, Instruments};
 use wholenode::serve::{Making, Pages, Selection, Settings, bind, start};
@@ -38,9 +39,34 @@ fn a_steady_round_and_a_page_allocate_next_to_nothing() {
     let allocations = per_round(&engine, &all);
     println!("{allocations:>4} all");
     assert!(allocations < ALLOCATIONS_MAX, "{allocations} allocations in a steady round, {ALLOCATIONS_MAX} at most");
+    for per_container in [false, true] {
+        assert_eq!(per_push(&engine, &all, per_container), 0, "a push allocates");
+    }
     let allocations = per_page();
     println!("{allocations:>4} a page");
     assert!(allocations <= PAGE_MAX, "{allocations} allocations for a page, {PAGE_MAX} at most");
+}
+
+/// How often the requests of a round ask for memory. Now and then a round is none like the one before, since something
+/// comes or goes: half of them tell.
+fn per_push(engine: &Engine, selection: &[usize], per_container: bool) -> usize {
+    let shape = Shape { per_container, ..Shape::default() };
+    let (mut otlp, mut out) = (Otlp::new(Resource::default(), shape), Requests::default());
+    let mut push = || {
+        let ask = engine.begin(selection.into(), Duration::from_secs(10));
+        let snapshot = engine.work(&ask).unwrap();
+        let region = Region::new(ALLOCATOR);
+        otlp.encode(&snapshot, Clock::Real.boot(), |_| true, &mut out);
+        let stats = region.change();
+        assert!(out.points() > 100, "{} points", out.points());
+        stats.allocations + stats.reallocations
+    };
+    (0..5).for_each(|_| {
+        push();
+    });
+    let mut pushes: Vec<usize> = (0..ROUNDS).map(|_| push()).collect();
+    pushes.sort_unstable();
+    pushes[ROUNDS / 2]
 }
 
 /// How often a page that says one word asks for memory, from the request to the answer.

@@ -52,6 +52,8 @@ pub struct Batch {
     fault_counts: BTreeMap<&'static str, u64>,
     /// Wall-clock time of the round, since 1970.
     pub taken: Duration,
+    /// The same moment since the machine started, sleep included: what a clock that is set later does not change.
+    pub uptime: Duration,
 }
 
 impl Batch {
@@ -89,7 +91,8 @@ impl Batch {
         self.distributions.clear();
         self.faults.clear();
         self.fault_counts.clear();
-        (self.cursor, self.points, self.dropped, self.taken) = (0, 0, 0, Duration::ZERO);
+        (self.cursor, self.points, self.dropped) = (0, 0, 0);
+        (self.taken, self.uptime) = (Duration::ZERO, Duration::ZERO);
     }
 
     /// The label sets stay for the next round, unless that was an unusually small one.

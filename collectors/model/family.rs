@@ -43,17 +43,36 @@ pub struct Family {
     pub kind: Kind,
     /// The label names its points may carry, for the reference; empty for families named at run time.
     pub labels: &'static [&'static str],
+    /// What it is by OpenTelemetry's conventions, where these have it and somebody has written it down.
+    pub semconv: Option<&'static Semconv>,
+}
+
+/// The form of a family by OpenTelemetry's semantic conventions.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Semconv {
+    /// The name of the metric: `system.cpu.time`.
+    pub name: &'static str,
+    /// Its unit: `s`, `By`, `1`.
+    pub unit: &'static str,
+    /// What figures are multiplied with and divided by.
+    pub scale: (u64, u64),
+    /// Attributes that all its points have besides their labels.
+    pub attributes: &'static [(&'static str, &'static str)],
+    /// Labels, and what they are called as attributes.
+    pub renames: &'static [(&'static str, &'static str)],
+    /// Values of labels, and what they are there.
+    pub values: &'static [(&'static str, &'static str)],
 }
 
 impl Family {
     /// A family whose name is known only at run time.
     pub fn at_run_time(name: String, help: String, kind: Kind) -> Arc<Self> {
-        Arc::new(Self { name: Cow::Owned(name), help: Cow::Owned(help), kind, labels: &[] })
+        Arc::new(Self { name: Cow::Owned(name), help: Cow::Owned(help), kind, labels: &[], semconv: None })
     }
 }
 
 const fn family(name: &'static str, help: &'static str, kind: Kind, labels: &'static [&'static str]) -> Family {
-    Family { name: Cow::Borrowed(name), help: Cow::Borrowed(help), kind, labels }
+    Family { name: Cow::Borrowed(name), help: Cow::Borrowed(help), kind, labels, semconv: None }
 }
 
 /// A family that only grows.

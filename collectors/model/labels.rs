@@ -132,6 +132,11 @@ impl Labels {
         self.sets.len()
     }
 
+    /// All of them, each behind the one that it extends.
+    pub fn each(&self) -> impl Iterator<Item = Entity> + use<> {
+        (0..self.sets.len() as u32).map(Entity)
+    }
+
     /// The entity that this one extends; the machine extends itself.
     pub fn parent(&self, entity: Entity) -> Entity {
         Entity(self.sets[entity.index()].parent)

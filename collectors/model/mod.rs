@@ -11,7 +11,7 @@ mod snapshot;
 mod value;
 
 pub use batch::{Batch, Column, POINTS_MAX, Sample};
-pub use family::{Family, FamilyRef, Kind, counter, gauge, untyped};
+pub use family::{Family, FamilyRef, Kind, Semconv, counter, gauge, untyped};
 pub use labels::{Entity, Labels};
 pub use snapshot::{Group, Layout, Loss, Part, Snapshot};
 pub use value::{Distribution, Value};

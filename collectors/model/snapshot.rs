@@ -239,6 +239,7 @@ mod tests {
         kind: Kind::Summary,
         help: std::borrow::Cow::Borrowed(""),
         labels: &[],
+        semconv: None,
     };
 
     fn batch(put: impl FnOnce(&mut Batch)) -> Arc<Batch> {

@@ -2,6 +2,7 @@
 
 mod gzip;
 mod huffman;
+pub mod otlp;
 mod text;
 mod wire;
 

@@ -248,10 +248,11 @@ mod tests {
     static BYTES: Family = counter("bytes_total", "Bytes.", &["device", "way"]);
     static ODD: Family = counter("failcnt", "Not named like a counter.", &[]);
     static RAW: Family = untyped("raw", "", &[]);
-    static SIZES: Family =
-        Family { name: Cow::Borrowed("sizes"), help: Cow::Borrowed("Sizes."), kind: Kind::Histogram, labels: &["a"] };
-    static TIMES: Family =
-        Family { name: Cow::Borrowed("times"), help: Cow::Borrowed("Times."), kind: Kind::Summary, labels: &[] };
+    const fn family(name: &'static str, help: &'static str, kind: Kind) -> Family {
+        Family { name: Cow::Borrowed(name), help: Cow::Borrowed(help), kind, labels: &[], semconv: None }
+    }
+    static SIZES: Family = family("sizes", "Sizes.", Kind::Histogram);
+    static TIMES: Family = family("times", "Times.", Kind::Summary);
 
     fn snapshot() -> Snapshot {
         let mut batch = Batch::new(100);

@@ -184,7 +184,7 @@ impl Own {
     fn batch(&self, rows: &[Row], machine: &Machine) -> Arc<Batch> {
         let mut batch = Batch::renewed(lock(&self.spare).take(), POINTS_MAX);
         let out = Arc::make_mut(&mut batch);
-        out.taken = machine.clock.wall();
+        (out.taken, out.uptime) = (machine.clock.wall(), machine.clock.boot());
         process::put_build(self.instruments.version(), out);
         for row in rows.iter().filter(|row| !row.is_elsewhere()) {
             let collector = out.entity(&["collector"], [row.spec.name]);

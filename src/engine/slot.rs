@@ -315,7 +315,7 @@ impl Job {
         let clock = seat.host.machine().clock.clone();
         // It is this round's alone: nothing is copied.
         let out = Arc::make_mut(&mut batch);
-        out.taken = clock.wall();
+        (out.taken, out.uptime) = (clock.wall(), clock.boot());
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             if seat.collector.is_none() {
                 seat.collector = match (spec.open)(&mut seat.host, &seat.options) {

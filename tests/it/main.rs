@@ -14,6 +14,7 @@ mod grammar;
 mod linked;
 mod old_kernel;
 mod oracle;
+mod otlp;
 mod peer;
 mod power;
 mod program;
