@@ -24,6 +24,7 @@ pub mod config;
 pub mod daemon;
 pub mod encode;
 pub mod engine;
+mod export;
 pub mod log;
 pub mod page;
 pub mod serve;

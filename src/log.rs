@@ -17,8 +17,10 @@ pub enum Form {
 
 /// Sends the log to standard error from now on, and panics into the log.
 pub fn start(level: LevelFilter, form: Form) {
-    // What HTTP/2 has to tell is about each of its frames, and may repeat what a client said.
-    let told = Targets::new().with_default(level).with_target("h2", LevelFilter::OFF);
+    // What HTTP/2 has to tell is about each of its frames, and may repeat what a client said; what the resolver has, about
+    // every odd line and answer. The failures that count are told by who asked.
+    let told = Targets::new().with_default(level);
+    let told = told.with_target("h2", LevelFilter::OFF).with_target("hickory", LevelFilter::OFF);
     let lines = tracing_subscriber::registry().with(told);
     // A second start, in a test, keeps the first.
     let _ = match form {

@@ -35,7 +35,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "src/engine/",
         &["wholenode::engine", "wholenode::derive", "collectors::Item", "collectors::kit", "collectors::model"],
     ),
-    ("src/export/", &["wholenode::export", "wholenode::engine", "wholenode::encode"]),
+    ("src/export/", &["wholenode::export", "wholenode::engine", "wholenode::encode", "collectors::kit"]),
     ("src/log.rs", &["wholenode::log"]),
     (
         "src/page.rs",
@@ -55,7 +55,14 @@ const COLLECTOR: &[&str] = &["collectors::Item", "collectors::kit", "collectors:
 const DOORS: &[(&str, &[&str])] = &[
     (
         "std::fs",
-        &["collectors/kit/host.rs", "collectors/kit/calls.rs", "collectors/kit/child", "src/config/", "src/serve/"],
+        &[
+            "collectors/kit/host.rs",
+            "collectors/kit/calls.rs",
+            "collectors/kit/child",
+            "src/config/",
+            "src/export/",
+            "src/serve/",
+        ],
     ),
     ("std::env", &["src/config/", "src/main.rs", "build.rs"]),
     // build.rs asks which C library is linked.
