@@ -35,7 +35,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "src/engine/",
         &["wholenode::engine", "wholenode::derive", "collectors::Item", "collectors::kit", "collectors::model"],
     ),
-    ("src/export/", &["wholenode::export", "wholenode::engine", "wholenode::encode"]),
+    ("src/export/", &["wholenode::export", "wholenode::engine", "wholenode::encode", "collectors::kit"]),
     ("src/log.rs", &["wholenode::log"]),
     (
         "src/page.rs",
