@@ -21,7 +21,7 @@ use disk::Disk;
 use memory::Memory;
 use record::{Packed, unpack};
 use rustix::io::Errno;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 pub use record::{Record, Tally};
@@ -39,11 +39,11 @@ const MEMORY_MAX: u64 = 4 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpoolSettings {
     /// The folder, with which they survive the process.
-    pub directory: Option<PathBuf>,
+    pub directory: Option<String>,
     /// How many bytes may wait, compressed; with a folder, of files and memory together.
-    pub bytes: u64,
+    pub max_bytes: u64,
     /// How old they may get.
-    pub age: Duration,
+    pub max_age: Duration,
 }
 
 /// Why a record was dropped.
@@ -75,13 +75,15 @@ impl Reason {
 }
 
 /// What the spool has to tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpoolFigures {
+    /// When that was, since boot.
+    pub as_of: Duration,
     /// What waits.
     pub waiting: Tally,
     /// How many bytes that is, in files and memory.
     pub bytes: u64,
-    /// How old the oldest is at least.
+    /// How old the oldest was then, at least.
     pub oldest: Option<Duration>,
     /// What was there when the spool was opened, torn records included.
     pub found: Tally,
@@ -95,6 +97,18 @@ pub struct SpoolFigures {
     pub writes: u64,
     /// What the disk answered, while it can't be written to.
     pub fault: Option<String>,
+}
+
+impl SpoolFigures {
+    /// How old the oldest is by now.
+    pub fn oldest_age(&self, now: Duration) -> Option<Duration> {
+        self.oldest.map(|age| age + now.saturating_sub(self.as_of))
+    }
+
+    /// What was dropped, by the label of its reason.
+    pub fn drops(&self) -> impl Iterator<Item = (&'static str, Tally)> {
+        Reason::ALL.iter().map(|reason| reason.name()).zip(self.dropped)
+    }
 }
 
 /// Which record [`Spool::next`] gave out.
@@ -136,12 +150,14 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Opens the folder, if there is one, in bounded memory and without reading what waits there.
+    /// Opens the folder, if there is one, in bounded memory and without reading what waits there. Where `at` knows the
+    /// time of this boot, the folder learns it: ask [`Spool::boot_time`] first, with an `at` that does not, so that start
+    /// times stay the same over restarts.
     ///
     /// # Errors
     /// One line: which folder, what is wrong with it, what was expected.
     pub fn open(settings: &SpoolSettings, at: Moment) -> Result<Self, String> {
-        let open = |path: &PathBuf| Disk::open(path, settings.bytes);
+        let open = |path: &String| Disk::open(Path::new(path), settings.max_bytes);
         let (disk, torn) = settings.directory.as_ref().map(open).transpose()?.unzip();
         let (mut found, torn) = (disk.as_ref().map(Disk::tally).unwrap_or_default(), torn.unwrap_or_default());
         found.add(torn);
@@ -149,7 +165,7 @@ impl Spool {
         let drops: &mut [Tally; 4] = &mut dropped;
         drops[Reason::Torn as usize] = torn;
         let (gzip, memory) = Default::default();
-        let (most, age) = (settings.bytes, settings.age);
+        let (most, age) = (settings.max_bytes, settings.max_age);
         let mut spool = Self { most, age, gzip, memory, disk, left: 0, found, pushed, answered, dropped };
         spool.prune(at);
         Ok(spool)
@@ -238,6 +254,7 @@ impl Spool {
         let first = self.memory.front().map(|packed| (packed.head.boot, packed.head.taken));
         let oldest = self.disk.as_ref().and_then(Disk::oldest).or(first);
         SpoolFigures {
+            as_of: at.now,
             waiting: self.waiting(),
             bytes: self.bytes(),
             oldest: oldest.map(|taken| self.age(taken, at)),

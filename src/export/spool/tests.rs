@@ -19,11 +19,12 @@ fn at(seconds: u64) -> Moment {
 }
 
 fn in_memory(bytes: u64, age: u64) -> SpoolSettings {
-    SpoolSettings { directory: None, bytes, age: Duration::from_secs(age) }
+    SpoolSettings { directory: None, max_bytes: bytes, max_age: Duration::from_secs(age) }
 }
 
 fn on_disk(folder: &Path, bytes: u64) -> SpoolSettings {
-    SpoolSettings { directory: Some(folder.to_owned()), bytes, age: Duration::from_secs(86_400 * 2) }
+    let directory = Some(folder.to_str().unwrap().to_owned());
+    SpoolSettings { directory, max_bytes: bytes, max_age: Duration::from_secs(86_400 * 2) }
 }
 
 /// Bytes that don't shrink, and are others for each `seed`.
@@ -82,7 +83,9 @@ fn what_waits_goes_out_oldest_first_and_stays_until_it_is_answered_for() {
     let Next::Record { ticket, record: first, .. } = spool.next(at(6)) else { panic!("five wait") };
     let Next::Record { ticket: again, record: second, .. } = spool.next(at(7)) else { panic!("five wait") };
     assert_eq!((ticket, first), (again, second));
-    assert_eq!(spool.figures(at(8)).oldest, Some(Duration::from_secs(7)));
+    let figures = spool.figures(at(8));
+    assert_eq!(figures.oldest, Some(Duration::from_secs(7)));
+    assert_eq!(figures.oldest_age(Duration::from_secs(10)), Some(Duration::from_secs(9)));
     assert_eq!(drain(&mut spool, at(9)), [1, 2, 3, 4, 5]);
     assert!(spool.is_empty() && spool.figures(at(9)).bytes == 0);
     nothing_is_lost(&spool.figures(at(9)));
@@ -112,6 +115,8 @@ fn what_is_too_old_goes() {
     assert_eq!(spool.figures(at(101)).waiting.records, 60);
     assert_eq!(drain(&mut spool, at(131)), (71..=100).collect::<Vec<_>>());
     assert_eq!(dropped(&spool, Reason::Old), 70);
+    let drops: Vec<_> = spool.figures(at(0)).drops().map(|(reason, tally)| (reason, tally.records)).collect();
+    assert_eq!(drops, [("full", 0), ("old", 70), ("torn", 0), ("undatable", 0)]);
 }
 
 #[test]

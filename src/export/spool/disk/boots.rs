@@ -6,6 +6,8 @@ use super::directory::Directory;
 use crate::export::time::BootId;
 use std::fmt::Write as _;
 
+/// Two readings of the clocks may differ by so many nanoseconds; that is not worth a write.
+const SAME: u64 = 1_000_000_000;
 const NAME: &str = "boots";
 /// How many are remembered: the newest.
 const BOOTS_MAX: usize = 64;
@@ -32,7 +34,8 @@ impl Boots {
 
     /// Remembers when a boot was. What can't be written now is written the next time.
     pub(super) fn learn(&mut self, boot: BootId, time: u64, directory: &mut Directory) {
-        if self.known.last() != Some(&(boot, time)) {
+        let is_known = self.known.last().is_some_and(|last| last.0 == boot && last.1.abs_diff(time) < SAME);
+        if !is_known {
             self.known.retain(|known| known.0 != boot);
             self.known.push((boot, time));
             self.known.drain(..self.known.len().saturating_sub(BOOTS_MAX));
@@ -71,7 +74,7 @@ mod tests {
             boots.learn(BootId([boot; 16]), 1_760_000_000_000_000_000 + u64::from(boot), &mut directory);
         }
         let writes = directory.writes();
-        boots.learn(BootId([99; 16]), 1_760_000_000_000_000_099, &mut directory);
+        boots.learn(BootId([99; 16]), 1_760_000_000_000_000_000, &mut directory);
         assert_eq!(directory.writes(), writes, "nothing new");
         let again = Boots::load(&directory);
         assert_eq!(again.known.len(), BOOTS_MAX);

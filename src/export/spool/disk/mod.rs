@@ -1,4 +1,4 @@
-//! What waits in a folder: segments of about 1 MiB, written in batches, read oldest first, removed whole.
+//! What waits in a folder: segments of 1 to 16 MiB, written in batches, read oldest first, removed whole.
 //!
 //! In memory there is one line for each segment, never its records. All calls but the figures may touch the disk.
 //!
@@ -24,8 +24,9 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
 
-/// How large a segment grows; smaller if the spool may hold less than eight of them.
+/// How large a segment grows: an eighth of a small spool, a 64th of a large one, so that there are never too many.
 const SEGMENT: u64 = 1 << 20;
+const SEGMENT_MAX: u64 = 16 << 20;
 /// How long nothing is written after the disk refused.
 const PAUSE: Duration = Duration::from_secs(60);
 /// After how many records the mark is moved.
@@ -70,27 +71,33 @@ impl Disk {
         let directory = Directory::open(path)?;
         let boots = Boots::load(&directory);
         let numbers = directory.numbers().map_err(|errno| format!("spool folder {}: {errno}", path.display()))?;
-        let most = (bytes / 8).clamp(1, SEGMENT);
+        let most = (bytes / 8).clamp(1, SEGMENT).max(bytes / 64).min(SEGMENT_MAX);
         let (segments, tally) = Default::default();
         let (first, last, ahead, fault) = (None, None, None, None);
         let mut disk =
             Self { directory, boots, segments, bytes: 0, tally, first, last, ahead, unmarked: 0, most, next: 1, fault };
-        let mut torn = Tally::default();
+        let (mut torn, mut foreign) = (Tally::default(), 0);
         for number in numbers {
-            torn.add(disk.find(number));
+            match disk.find(number) {
+                Some(of_it) => torn.add(of_it),
+                None => foreign += 1,
+            }
+        }
+        if foreign > 0 {
+            tracing::warn!(folder = %path.display(), files = foreign, "named like the spool's, but not its; left alone");
         }
         disk.go_on();
         Ok((disk, torn))
     }
 
-    /// Takes a segment that is there into the list; what of it is torn.
-    fn find(&mut self, number: u64) -> Tally {
+    /// Takes a segment that is there into the list; what of it is torn. None if it is somebody else's.
+    fn find(&mut self, number: u64) -> Option<Tally> {
         let found = match self.directory.segment(number) {
             Ok(Some(file)) => Segment::look(number, file),
             Ok(None) | Err(Errno::NOENT | Errno::ACCESS | Errno::PERM) => Ok(Found::Foreign),
             Err(errno) => Err(errno),
         };
-        match found {
+        Some(match found {
             Ok(Found::Segment(segment, torn)) => {
                 if segment.left.records == 0 {
                     self.directory.remove(number);
@@ -106,10 +113,10 @@ impl Disk {
                 self.directory.remove(number);
                 Tally::one(0)
             }
-            Ok(Found::Foreign) => Tally::default(),
+            Ok(Found::Foreign) => return None,
             // A bad block: the file is left for whoever looks into it.
             Err(_) => Tally::one(0),
-        }
+        })
     }
 
     /// Goes on writing where the last process ended, so that short runs don't leave a file each.

@@ -23,6 +23,45 @@ fn a_killed_process_loses_nothing_that_was_written() {
     assert_eq!(dropped(&spool, Reason::Torn), 0);
 }
 
+/// A test's name, as the program of tests knows it.
+fn name_of(test: &str) -> String {
+    format!("{}::{test}", module_path!().split_once("::").unwrap().1)
+}
+
+/// The folder of a process that writes until it is killed.
+const DOOMED: &str = "WHOLENODE_DOOMED_SPOOL";
+
+#[test]
+fn a_process_that_is_killed_while_it_writes_leaves_whole_records() {
+    let settings = |folder: &Path| SpoolSettings { max_age: Duration::MAX, ..on_disk(folder, 64 << 20) };
+    if let Some(folder) = std::env::var_os(DOOMED) {
+        let mut spool = Spool::open(&settings(Path::new(&folder)), at(0)).unwrap();
+        (0..1_000_000).for_each(|minute| spool.push(&record(minute * 301, 5000), at(minute * 301)));
+        panic!("nobody killed it");
+    }
+    let name = name_of("a_process_that_is_killed_while_it_writes_leaves_whole_records");
+    for round in 1..=5u64 {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", &name]).env(DOOMED, folder.path()).stdout(std::process::Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let first = folder.path().join("0000000000000001.spool");
+        while fs::metadata(&first).map_or(0, |file| file.len()) < 20_000 {
+            assert!(child.try_wait().unwrap().is_none(), "it never began");
+            std::thread::yield_now();
+        }
+        std::thread::sleep(Duration::from_micros(997) * u32::try_from(round * round).unwrap());
+        // SIGKILL.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let mut spool = Spool::open(&settings(folder.path()), at(0)).unwrap();
+        let sent = drain(&mut spool, at(0));
+        assert!(!sent.is_empty());
+        assert_eq!(sent, (0..sent.len() as u64).map(|minute| minute * 301).collect::<Vec<_>>());
+        assert!(dropped(&spool, Reason::Torn) <= 1);
+    }
+}
+
 #[test]
 fn a_killed_process_sends_few_again() {
     let folder = tempfile::tempdir().unwrap();

@@ -217,7 +217,7 @@ fn a_file_system_that_is_really_full_is_survived() {
         return fill(Path::new(&folder));
     }
     let folder = tempfile::tempdir().unwrap();
-    let name = std::thread::current().name().unwrap().to_owned();
+    let name = format!("{}::a_file_system_that_is_really_full_is_survived", module_path!().split_once("::").unwrap().1);
     let script = "mount -t tmpfs -o size=1m,mode=700 none \"$0\" || exit 9; exec \"$@\"";
     let mut command = std::process::Command::new("unshare");
     command.args(["--mount", "sh", "-c", script]).arg(folder.path()).arg(std::env::current_exe().unwrap());

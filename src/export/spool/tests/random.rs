@@ -82,7 +82,7 @@ fn run(settings: &SpoolSettings, steps: Vec<Step>) {
         }
         let figures = spool.figures(at(now));
         nothing_is_lost(&figures);
-        assert!(figures.bytes <= settings.bytes, "{} bytes", figures.bytes);
+        assert!(figures.bytes <= settings.max_bytes, "{} bytes", figures.bytes);
         assert_eq!(figures.waiting.records == 0, spool.is_empty());
     }
     assert!(drain(&mut spool, at(now)).iter().is_sorted_by(|a, b| a < b));
@@ -101,6 +101,6 @@ proptest! {
     #[test]
     fn in_a_folder_everything_is_accounted_for(steps in prop::collection::vec(step(), 1..150)) {
         let folder = tempfile::tempdir().unwrap();
-        run(&SpoolSettings { age: Duration::from_secs(20_000), ..on_disk(folder.path(), 150_000) }, steps);
+        run(&SpoolSettings { max_age: Duration::from_secs(20_000), ..on_disk(folder.path(), 150_000) }, steps);
     }
 }
