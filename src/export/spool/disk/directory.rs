@@ -23,7 +23,7 @@ pub(in super::super) struct Directory {
     handle: OwnedFd,
     /// Whose files are taken: the folder's owner's, and our own.
     owners: [u32; 2],
-    _lock: OwnedFd,
+    lock: OwnedFd,
     /// How many writes were made.
     writes: u64,
     /// The answer of the disk to each write.
@@ -73,7 +73,7 @@ impl Directory {
             path: path.to_owned(),
             handle,
             owners,
-            _lock: lock,
+            lock,
             writes: 0,
             #[cfg(test)]
             refusal: None,
@@ -178,6 +178,13 @@ impl Directory {
     }
 }
 
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // A child that is being started has the handle as well for a moment, and with it the lock.
+        let _ = rustix::fs::flock(&self.lock, FlockOperation::Unlock);
+    }
+}
+
 /// At most so many bytes from a place of a file on; fewer only where it ends.
 pub(super) fn read(file: impl AsFd, at: u64, most: usize) -> Result<Vec<u8>, Errno> {
     let mut bytes = vec![0; most];
@@ -240,8 +247,10 @@ mod tests {
         let error = Directory::open(folder.path()).unwrap_err();
         let expected = "another process or endpoint uses it: expected a folder of its own for each";
         assert_eq!(error, format!("spool folder {}: {expected}", folder.path().display()));
+        let child = first.lock.try_clone().unwrap();
         drop(first);
         assert!(Directory::open(folder.path()).is_ok());
+        drop(child);
     }
 
     #[test]

@@ -125,6 +125,28 @@ fn a_broken_disk_costs_what_memory_does_not_hold() {
 }
 
 #[test]
+fn what_had_to_go_from_the_disk_meanwhile_is_not_answered_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(&on_disk(folder.path(), 1 << 20), at(0)).unwrap();
+    (0..5).for_each(|minute| spool.push(&record(minute * 60, 100 << 10), at(minute * 60)));
+    spool.prune(at(400));
+    let Next::Record { ticket, record: first, .. } = spool.next(at(400)) else { panic!("five wait") };
+    assert_eq!(first.taken.as_secs(), 0);
+    (7..20).for_each(|minute| spool.push(&record(minute * 60, 100 << 10), at(minute * 60)));
+    assert!(dropped(&spool, Reason::Full) > 0);
+    let before = spool.figures(at(1200));
+    assert!(!spool.answered(ticket));
+    assert_eq!(spool.figures(at(1200)), before);
+    // From memory to the disk it stays the same record.
+    drain(&mut spool, at(1200));
+    spool.push(&record(1200, 1000), at(1200));
+    let Next::Record { ticket, .. } = spool.next(at(1201)) else { panic!("one waits") };
+    spool.prune(at(1600));
+    assert_eq!((segments(folder.path()).len(), spool.answered(ticket)), (1, true));
+    nothing_is_lost(&spool.figures(at(1600)));
+}
+
+#[test]
 fn a_folder_with_more_than_may_wait_makes_room_when_it_is_opened() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = Spool::open(&on_disk(folder.path(), 64 << 20), at(0)).unwrap();

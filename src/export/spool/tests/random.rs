@@ -91,7 +91,7 @@ fn run(settings: &SpoolSettings, steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn in_memory_everything_is_accounted_for(steps in prop::collection::vec(step(), 1..150)) {
