@@ -12,6 +12,7 @@
 //! - [`engine`]: which collector runs when and where, and who waits for whom. A collector that hangs costs only itself.
 //! - [`sources`]: what only a daemon of somebody else's can tell, asked in the background: who a container is.
 //! - [`encode`]: a snapshot → bytes. Pure.
+//! - [`export`]: OTLP. What can't be sent now waits, and is dated when it is sent.
 //! - [`serve`]: HTTP. Nothing a client does or leaves undone holds anything for long.
 //! - [`page`]: engine and encoder, as the pages that `serve` and `wholenode once` give out.
 //! - [`check`]: what the engine found, for somebody at a terminal.
@@ -24,7 +25,7 @@ pub mod config;
 pub mod daemon;
 pub mod encode;
 pub mod engine;
-mod export;
+pub mod export;
 pub mod log;
 pub mod page;
 pub mod serve;
