@@ -157,11 +157,11 @@ fn counters_of_the_machine_count_since_boot_and_those_of_containers_since_these_
     for machine in machines() {
         let (snapshot, uptime) = snapshot(&machine);
         let mut out = Requests::default();
-        // What was taken before it is sent, besides what is told of the moment itself.
         let is_made_now = |name: &str| name == "up" || name.starts_with("wholenode_");
-        encoder(false).encode(&snapshot, uptime + Duration::from_secs(5), |_| true, &mut out);
+        let now = uptime + Duration::from_secs(5);
+        encoder(false).encode(&snapshot, now, |_| true, &mut out);
         for point in receive(&out).into_iter().filter(|point| !is_made_now(&point.name)) {
-            assert!(point.time == uptime.as_nanos() as u64 && point.start <= point.time && !point.is_gone, "{point:?}");
+            assert!(point.time == now.as_nanos() as u64 && point.start <= point.time && !point.is_gone, "{point:?}");
             let is_of_cgroup = point.name.starts_with("container_");
             assert!(is_of_cgroup || point.start == 0, "{point:?}");
             before_boot += usize::from(point.form == "monotonic sum" && point.start == 0);

@@ -89,8 +89,8 @@ impl Otlp {
         }
     }
 
-    /// Replaces what is in `out` by the requests of this snapshot, with the families that `keep` keeps: all points, an
-    /// `up`, and for each series that was sent the last time and is gone a point that says so. All times in them are
+    /// Replaces what is in `out` by the requests of this snapshot, with the families that `keep` keeps: all points, dated
+    /// `now` as by a scrape, an `up`, and for each series that was sent the last time and is gone a point that says so. All times in them are
     /// nanoseconds since boot, see [`date`].
     pub fn encode(&mut self, snapshot: &Snapshot, now: Duration, keep: impl Fn(&Family) -> bool, out: &mut Requests) {
         let now = nanoseconds(now);

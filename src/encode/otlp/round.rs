@@ -115,7 +115,10 @@ impl Round<'_> {
             self.memory.sent(seen);
             None
         };
-        let times = Times { start, time: seen.time };
+        // One time for all of a round, as a scrape has it, though batches were taken a little before, and those of slow
+        // collectors a round before. Prometheus makes `target_info` of the times in each request; where they go back, it
+        // refuses the request as out of order.
+        let times = Times { start, time: self.now };
         let attributes = entities.attributes(entity);
         let at = At { metric: place.metric, resource: place.owner, is_of_before: false };
         let Some(distribution) = distribution else {

@@ -119,7 +119,7 @@ fn every_kind_of_family_and_value() {
         matches!(&all[6], ("times", "summary", Figure::Summary(points, 1, sum)) if points == &[(0.99, 2.5)] && sum.is_nan())
     );
     assert_eq!((points[0].labels["device"].as_str(), points[5].labels["device"].as_str()), ("a\"\n", "a\"\n"));
-    assert!(points.iter().all(|point| point.time == seconds(90) && point.start == 0 && !point.is_gone));
+    assert!(points.iter().all(|point| point.time == seconds(100) && point.start == 0 && !point.is_gone));
     assert!(points.iter().all(|point| point.resource == [("host.name".to_owned(), "alpha".to_owned())].into()));
     assert_eq!((&*points[0].help, &*points[3].help), ("Bytes.", ""));
 }
