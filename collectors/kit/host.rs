@@ -19,6 +19,7 @@ mod fill;
 mod kept;
 mod layers;
 mod links;
+mod name;
 mod process;
 mod processes;
 

@@ -25,6 +25,8 @@ pub enum OptKind {
     Number,
     /// A length of time: `5s`, `250ms`, `1m`.
     Span,
+    /// A number of bytes: `64MiB`, `512KiB`, `65536`.
+    Size,
     /// Any text.
     Text,
     /// Texts; the option may be repeated.
@@ -98,6 +100,11 @@ impl Options {
         span(self.text(name)?)
     }
 
+    /// A number of bytes.
+    pub fn size(&self, name: &str) -> Option<u64> {
+        size(self.text(name)?)
+    }
+
     /// The filter that two options make.
     pub fn filter(&self, include: &str, exclude: &str) -> Filter {
         let regex = |name| self.text(name).and_then(|text| Regex::new(text).ok());
@@ -151,6 +158,7 @@ fn check(kind: OptKind, word: &str) -> Result<(), String> {
         OptKind::Flag if word != "true" && word != "false" => Err("true or false".to_owned()),
         OptKind::Number if word.parse::<u64>().is_err() => Err("a whole number".to_owned()),
         OptKind::Span if span(word).is_none() => Err("a length of time such as 250ms, 5s or 1m".to_owned()),
+        OptKind::Size if size(word).is_none() => Err("a number of bytes such as 512KiB or 64MiB".to_owned()),
         OptKind::Words(known) if word.split(',').any(|word| !word.is_empty() && !known.contains(&word)) => {
             Err(format!("words out of {}", known.join(",")))
         }
@@ -180,6 +188,20 @@ pub fn span(text: &str) -> Option<std::time::Duration> {
         rest = &tail[unit..];
     }
     if text.is_empty() { None } else { std::time::Duration::try_from_secs_f64(total).ok() }
+}
+
+/// `64MiB`, `512KiB`, `1GiB`, `65536`, `65536B`: a number of bytes.
+fn size(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit {
+        "" | "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 #[cfg(test)]
@@ -246,6 +268,15 @@ mod tests {
         assert_eq!(span("1.5s"), Some(Duration::from_millis(1500)));
         for bad in ["", "5", "s", "5x", "-1s", "1..s", "99999999999999999999h"] {
             assert_eq!(span(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!((size("64MiB"), size("512KiB"), size("1GiB")), (Some(64 << 20), Some(512 << 10), Some(1 << 30)));
+        assert_eq!((size("65536"), size("7B"), size("0")), (Some(65_536), Some(7), Some(0)));
+        for bad in ["", "MiB", "5M", "5 MiB", "-1", "1.5MiB", "99999999999GiB"] {
+            assert_eq!(size(bad), None, "{bad}");
         }
     }
 }
