@@ -3,7 +3,7 @@
 //! wholenode is one binary that tells everything a machine can say about itself. Data flows one way:
 //!
 //! ```text
-//! kernel files → collectors → Batch → engine → Snapshot → encode → serve
+//! kernel files → collectors → Batch → engine → Snapshot → encode → serve, export
 //! ```
 //!
 //! - `collectors/` is a package of its own: what is read from the machine, one file per collector. It knows the kernel

@@ -2,7 +2,7 @@
 
 use super::keys::{Given, Key, Layer, Meaning, Source, option, switch};
 use super::settings::{CONFIG_FILE, DISABLE_DEFAULTS, Level, LogFormat, RequireTls, SETTINGS, WEB_FILE};
-use super::{Chosen, Config, Error, Log, names};
+use super::{Chosen, Config, Error, Log, names, otlp};
 use crate::serve::Listen;
 use crate::sources::Sockets;
 use collectors::Spec;
@@ -14,13 +14,16 @@ pub(super) fn config(
     specs: &[&'static Spec],
     keys: &[Key],
     given: &Layer,
-    warnings: Vec<String>,
+    environment: &otlp::Environment,
+    mut warnings: Vec<String>,
 ) -> Result<Config, Error> {
     let process = Process { options: options("", SETTINGS, given)?, given };
     refuse_absent(keys, given)?;
     let sysfs = process.text("path.sysfs")?;
     let below_sysfs = format!("{}/fs/cgroup", sysfs.trim_end_matches('/'));
     let max_requests = process.options.number("web.max-requests").and_then(|number| usize::try_from(number).ok());
+    warnings.extend(otlp::warnings(environment, given));
+    let rootfs = process.text("path.rootfs")?;
     let optional = |name| process.options.text(name).map(str::to_owned);
     Ok(Config {
         listen: process.listen()?,
@@ -31,10 +34,11 @@ pub(super) fn config(
         require_tls: process.word("web.require-tls", "never, public or always", RequireTls::of)?,
         openmetrics: process.options.flag("web.enable-openmetrics"),
         families: process.options.filter("metrics.include", "metrics.exclude"),
+        export: otlp::export(given, environment, &rootfs)?,
         roots: Roots {
             proc: process.text("path.procfs")?,
             sys: sysfs,
-            rootfs: process.text("path.rootfs")?,
+            rootfs,
             udev: process.text("path.udev.data")?,
             cgroup: optional("path.cgroupfs").unwrap_or(below_sysfs),
             system_bus: None,
@@ -95,13 +99,13 @@ fn telemetry_path(text: &str) -> Option<String> {
 }
 
 /// An error about a key, with the place where it was given.
-fn error(given: &Layer, key: &str, why: &str) -> Error {
+pub(super) fn error(given: &Layer, key: &str, why: &str) -> Error {
     let place = given.get(key).map_or_else(|| key.to_owned(), |given| given.from.of(key));
     Error::new(format!("{place}: {why}"))
 }
 
 /// Checks the keys that begin with `prefix` against their rows.
-fn options(prefix: &str, rows: &'static [Opt], given: &Layer) -> Result<Options, Error> {
+pub(super) fn options(prefix: &str, rows: &'static [Opt], given: &Layer) -> Result<Options, Error> {
     let words = |row: &Opt| {
         let given = given.get(&format!("{prefix}{}", row.name))?;
         Some((row.name.to_owned(), given.words.clone()))

@@ -1,17 +1,17 @@
 //! The environment: `WHOLENODE_` and the word in capitals.
 
-use super::Error;
 use super::keys::{Given, Key, Layer, PREFIX, Source};
+use super::{Error, otlp};
 use collectors::kit::OptKind;
 use std::collections::HashMap;
 use std::ffi::OsString;
 
-/// Where the system bus is, by the specification of D-Bus: the one variable that is not of our own.
+/// Where the system bus is, by the specification of D-Bus. The other variables that are not of our own are those of pushing.
 const SYSTEM_BUS: &str = "DBUS_SYSTEM_BUS_ADDRESS";
 
 /// Whether we read this variable.
 pub(super) fn is_ours(name: &OsString) -> bool {
-    name == SYSTEM_BUS || name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
+    name == SYSTEM_BUS || otlp::is_ours(name) || name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
 }
 
 /// The address of the system bus.

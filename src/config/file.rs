@@ -2,7 +2,7 @@
 
 use super::keys::{Given, Key, Layer, Source, expected};
 use super::settings::CONFIG_FILE;
-use super::{Error, names};
+use super::{Error, names, otlp};
 use collectors::Spec;
 use collectors::kit::OptKind;
 use saphyr_parser::{Event, Parser, ScalarStyle, StrInput};
@@ -110,9 +110,13 @@ impl<'a> Reader<'a> {
     }
 
     fn value(&mut self, name: &str, line: usize, depth: usize) -> Result<(), Error> {
-        let key = self.key(name);
         let fail = |reader: &Self, why: &str| Err(reader.fail(line, &format!("{name}: {why}")));
-        let is_above = self.keys.iter().any(|key| is_below(&key.name, name));
+        let tabled = match otlp::tabled(name) {
+            Ok(tabled) => tabled,
+            Err(why) => return fail(self, &why),
+        };
+        let key = tabled.as_deref().and_then(|tabled| self.key(tabled));
+        let is_above = tabled.is_some_and(|tabled| self.keys.iter().any(|key| is_below(&key.name, &tabled)));
         if key.is_none() && !is_above {
             return fail(self, &names::unknown(self.specs, name));
         }
@@ -133,7 +137,7 @@ impl<'a> Reader<'a> {
             }
             _ => return fail(self, "expected keys below it"),
         };
-        let name = key.map_or(name, |key| &key.name);
+        let name = key.filter(|key| key.is_switch()).map_or(name, |key| &key.name);
         if let Some(Given { from: Source::Line(_, first), .. }) = self.layer.get(name) {
             return fail(self, &format!("given twice, first on line {first}"));
         }

@@ -15,6 +15,8 @@ pub(super) struct Flags {
     pub(super) command: String,
     /// The page of `once`.
     pub(super) group: Option<String>,
+    /// Whether to push once only.
+    pub(super) once: bool,
     /// Whether the help is asked for.
     pub(super) help: bool,
     /// Whether the version is asked for.
@@ -35,6 +37,7 @@ enum Target<'a> {
     Refused(&'static str),
     Nothing,
     Group,
+    Once,
     Help,
     Version,
 }
@@ -88,6 +91,7 @@ fn apply(said: &mut Flags, flag: &Flag, value: &str) -> Result<(), Error> {
         }
         Target::Refused(_) => {}
         Target::Group => said.group = Some(value.to_owned()),
+        Target::Once => said.once = value != "false",
         Target::Help => said.help = true,
         Target::Version => said.version = true,
     }
@@ -135,6 +139,7 @@ fn flags(keys: &[Key]) -> Vec<Flag<'_>> {
         }
     }
     add("group".to_owned(), false, Target::Group);
+    add("once".to_owned(), true, Target::Once);
     add("help".to_owned(), true, Target::Help);
     add("help-long".to_owned(), true, Target::Help);
     add("help-man".to_owned(), true, Target::Help);

@@ -8,13 +8,15 @@ use std::fmt::Write as _;
 const WIDTH: usize = 80;
 
 const HEAD: &str = "\
-wholenode tells Prometheus everything that this machine can say about itself.
+wholenode tells Prometheus everything that this machine can say about itself,
+or any receiver of OTLP.
 
 Usage: wholenode [COMMAND] [FLAGS] [@FILE]
 
 Commands:
   (none)      Serve until SIGTERM. SIGHUP reads the configuration again.
   once        Print the page once and end; --group=NAME prints one group's page.
+  push --once Push once to all endpoints and end: with 0 if all was taken.
   check       Print what each collector finds here, what it misses, and what
               would grant it. Ends with 1 if something is denied or fails.
   metrics     Print the reference of all metrics, as Markdown.
@@ -27,7 +29,8 @@ Every flag --a.b=VALUE can also be given as the environment variable
 WHOLENODE_A_B=VALUE, or as the key a.b in the file; a flag counts before the
 environment, and that before the file. @FILE stands for the flags in FILE, one
 on a line. Flags of node_exporter mean the same here. Where the system bus is
-not at its usual place, DBUS_SYSTEM_BUS_ADDRESS says where, as everywhere.
+not at its usual place, DBUS_SYSTEM_BUS_ADDRESS says where, as everywhere; so do
+the OTEL_* variables of OpenTelemetry, for what is pushed.
 
 Examples:
   wholenode
@@ -36,6 +39,7 @@ Examples:
   wholenode --config.file=/etc/wholenode.yaml
   wholenode check --path.rootfs=/host
   wholenode once --collector.disable-defaults --collector.loadavg
+  wholenode --otlp.endpoint=http://collector:4318 --otlp.interval=30s
   curl --silent http://localhost:9100/metrics
 
 Everything that a collector can be told: wholenode options
@@ -50,8 +54,8 @@ pub(super) fn help(specs: &[&'static Spec]) -> String {
         if *word == "collector" {
             collectors(&mut text, specs);
         }
-        for row in section(word) {
-            let _ = writeln!(text, "  {}", flag(row));
+        for (name, row) in section(word) {
+            let _ = writeln!(text, "  {}", flag(&name, row));
             wrapped(&mut text, 8, row.help.split(' '));
         }
     }
@@ -59,18 +63,23 @@ pub(super) fn help(specs: &[&'static Spec]) -> String {
 }
 
 /// `--[no-]web.enable-openmetrics`, `--web.max-requests=40`.
-fn flag(row: &Opt) -> String {
+fn flag(name: &str, row: &Opt) -> String {
+    let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
     let value = match row.kind {
         _ if !row.default.is_empty() => row.default,
         OptKind::Regex | OptKind::Instead(_) => "REGEX",
-        _ if row.name.starts_with("path.") => "FOLDER",
-        _ if row.name.ends_with("-socket") => "unix:///PATH",
+        OptKind::Size => "BYTES",
+        _ if name.starts_with("path.") || ends(&[".directory"]) => "FOLDER",
+        _ if ends(&["-socket"]) => "unix:///PATH",
+        _ if ends(&[".endpoint", ".proxy"]) => "URL",
+        _ if ends(&[".headers", "-attributes"]) => "NAME=VALUE",
+        _ if ends(&["-name", "-user", "-id"]) => "NAME",
         _ => "FILE",
     };
     match row.kind {
-        OptKind::Flag => format!("--[no-]{}", row.name),
-        OptKind::List => format!("--{}={value} ...", row.name),
-        _ => format!("--{}={value}", row.name),
+        OptKind::Flag => format!("--[no-]{name}"),
+        OptKind::List => format!("--{name}={value} ..."),
+        _ => format!("--{name}={value}"),
     }
 }
 
@@ -112,15 +121,14 @@ fn wrapped<'a>(text: &mut String, indent: usize, words: impl Iterator<Item = &'a
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::{SETTINGS, UNTOLD};
+    use crate::config::settings::{UNTOLD, rows};
 
     #[test]
     fn every_setting_is_told_and_no_line_is_long() {
         let help = help(collectors::ALL);
-        for row in SETTINGS {
-            let is_told =
-                help.contains(&format!("--{}=", row.name)) || help.contains(&format!("--[no-]{}\n", row.name));
-            assert_eq!(is_told, !UNTOLD.contains(&row.name), "{}", row.name);
+        for (name, _) in rows() {
+            let is_told = help.contains(&format!("--{name}=")) || help.contains(&format!("--[no-]{name}\n"));
+            assert_eq!(is_told, !UNTOLD.contains(&name.as_str()), "{name}");
         }
         for line in help.lines() {
             assert!(line.chars().count() <= WIDTH && line.trim_end() == line, "{line}");

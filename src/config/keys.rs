@@ -1,9 +1,9 @@
 //! Every word that can be given a value, and the value with the place where it was given.
 
 use super::names;
-use super::settings::SETTINGS;
+use super::settings::rows;
 use collectors::Spec;
-use collectors::kit::OptKind;
+use collectors::kit::{Opt, OptKind};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -54,10 +54,8 @@ pub(super) fn variable(name: &str) -> String {
 
 /// All keys of a set of collectors.
 pub(super) fn keys(specs: &[&'static Spec]) -> Vec<Key> {
-    let mut keys: Vec<Key> = SETTINGS
-        .iter()
-        .map(|row| Key { name: row.name.to_owned(), kind: row.kind, meaning: Meaning::Process })
-        .collect();
+    let of_process = |(name, row): (String, &Opt)| Key { name, kind: row.kind, meaning: Meaning::Process };
+    let mut keys: Vec<Key> = rows().map(of_process).collect();
     for spec in specs {
         keys.push(Key { name: switch(spec.name), kind: OptKind::Flag, meaning: Meaning::Switch });
         keys.extend(spec.options.iter().map(|row| Key {
@@ -90,6 +88,7 @@ pub(super) fn expected(kind: OptKind) -> &'static str {
         OptKind::Flag => "true or false",
         OptKind::Number => "a whole number",
         OptKind::Span => "a length of time such as 5s",
+        OptKind::Size => "a number of bytes such as 64MiB",
         OptKind::Text => "a text",
         OptKind::List => "a text or a list of texts",
         OptKind::Words(_) => "words with commas between them",

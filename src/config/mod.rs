@@ -11,6 +11,7 @@ mod flags;
 mod help;
 mod keys;
 mod names;
+mod otlp;
 mod reference;
 mod settings;
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub use reference::metrics;
 pub use settings::{Level, LogFormat, RequireTls};
 pub use web::WebFile;
 
+use crate::export::endpoint::Export;
 use crate::serve::Listen;
 use crate::sources::Sockets;
 use collectors::kit::{Filter, Roots};
@@ -40,6 +42,8 @@ pub enum Command {
         /// Only this group's page.
         group: Option<Group>,
     },
+    /// Push once to all endpoints.
+    Push(Config),
     /// Print what each collector finds, and what it misses.
     Check(Config),
     /// Print the reference of all metrics; see [`metrics`].
@@ -65,8 +69,10 @@ pub struct Config {
     pub require_tls: RequireTls,
     /// Whether OpenMetrics is served to those who ask for it.
     pub openmetrics: bool,
-    /// Which families are served.
+    /// Which families are served and pushed.
     pub families: Filter,
+    /// What is pushed, and where to.
+    pub(crate) export: Export,
     /// Where the machine's trees are mounted.
     pub roots: Roots,
     /// A folder of recorded system calls, where the trees are no live machine's.
@@ -173,14 +179,24 @@ impl Written {
             "version" => return Ok(Command::Print(version())),
             "metrics" => return Ok(Command::Metrics),
             "options" => return Ok(Command::Print(reference::options(specs))),
-            "" | "serve" | "once" | "check" => {}
-            other => {
-                return Err(Error::new(format!("\"{other}\": expected once, check, metrics, options or flags only")));
+            "push" if !said.once => {
+                return Err(Error::new("push: expected --once; without a command, wholenode serves and pushes"));
             }
+            "" | "serve" | "once" | "push" | "check" => {}
+            other => {
+                return Err(Error::new(format!(
+                    "\"{other}\": expected once, push, check, metrics, options or flags only"
+                )));
+            }
+        }
+        if said.once && said.command != "push" {
+            return Err(Error::new("--once: expected only with the command push"));
         }
         let group = said.group.map(|name| group(&name, is_once)).transpose()?;
         let (environment, unknown) = environment::read(&keys, &self.environment)?;
-        let mut given = environment;
+        let otlp = otlp::read(&self.environment);
+        let mut given = otlp.layer.clone();
+        given.extend(environment);
         given.extend(said.layer);
         if let Some(file) = given.get(settings::CONFIG_FILE)
             && let Some(path) = file.words.last().filter(|path| !path.is_empty())
@@ -191,10 +207,11 @@ impl Written {
             given = all;
         }
         let warnings = said.warnings.into_iter().chain(unknown).collect();
-        let mut config = checked::config(specs, &keys, &given, warnings)?;
+        let mut config = checked::config(specs, &keys, &given, &otlp, warnings)?;
         config.roots.system_bus = environment::system_bus(&self.environment);
         Ok(match said.command.as_str() {
             "once" => Command::Once { config, group },
+            "push" => Command::Push(config),
             "check" => Command::Check(config),
             _ => Command::Serve(config),
         })

@@ -1,6 +1,7 @@
 //! The references of all metrics and of all options, in Markdown, from the tables that the code works with.
 
 use super::keys::{option, switch, variable};
+use super::otlp;
 use super::settings::{SECTIONS, section};
 use collectors::kit::{Opt, OptKind};
 use collectors::model::{Family, Kind};
@@ -52,8 +53,11 @@ pub(super) fn options(specs: &[&'static Spec]) -> String {
     for (word, title) in SECTIONS {
         let _ = writeln!(text, "\n## {title}");
         table(&mut text);
-        for setting in section(word) {
-            option_row(&mut text, setting.name, setting);
+        for (name, setting) in section(word) {
+            option_row(&mut text, &name, setting);
+        }
+        if *word == "otlp" {
+            otlp(&mut text);
         }
     }
     for group in Group::ALL {
@@ -72,6 +76,24 @@ pub(super) fn options(specs: &[&'static Spec]) -> String {
     text
 }
 
+/// How further endpoints and the variables of OpenTelemetry say the same.
+fn otlp(text: &mut String) {
+    text.push_str(
+        "\nFurther endpoints have names, and stand in the file: `otlp.endpoints.WHICH.endpoint`, \
+        `otlp.endpoints.WHICH.interval` and so on, as far as `otlp.spool.max-age` in this table. They take nothing from each \
+        other. The variables of OpenTelemetry give values to the options of the first one; ours count before them, and they \
+        count before the file. Of two for one option, the lower one in this table counts.\n\n\
+        | variable | option | written as |\n|---|---|---|\n",
+    );
+    for (variable, key, written) in otlp::variables() {
+        row(text, &[&code(variable), &code(key), written]);
+    }
+    text.push_str(
+        "\n`OTEL_SDK_DISABLED=true` and `OTEL_METRICS_EXPORTER=none` turn pushing off. `K8S_NODE_NAME` or `NODE_NAME` is the \
+        resource's `k8s.node.name`.\n",
+    );
+}
+
 fn collector(text: &mut String, spec: &Spec) {
     let default = if spec.default { "On" } else { "Off" };
     let _ = writeln!(text, "\n### {}\n\n{} {default} by default.", spec.name, spec.about);
@@ -86,6 +108,7 @@ fn option_row(text: &mut String, name: &str, opt: &Opt) {
         OptKind::Flag => "true/false",
         OptKind::Number => "number",
         OptKind::Span => "time",
+        OptKind::Size => "bytes",
         OptKind::Text => "text",
         OptKind::List => "list",
         OptKind::Words(_) => "words",

@@ -1,9 +1,10 @@
 //! The settings of the process, in one table: flags, file, environment, help and reference come from it.
 
+use super::otlp;
 use crate::serve::Listen;
 use collectors::kit::{Opt, OptKind};
 
-/// The settings, in the order of the help. The part before the first dot is their section.
+/// The settings but those of pushing, in the order of the help. The part before the first dot is their section.
 pub(super) static SETTINGS: &[Opt] = &[
     row(CONFIG_FILE, OptKind::Text, "", "A YAML file; its keys are the words of these flags."),
     row(
@@ -42,7 +43,7 @@ pub(super) static SETTINGS: &[Opt] = &[
         "metrics.include",
         OptKind::Instead("metrics.exclude"),
         "",
-        "Serve only the metrics whose name this expression finds. Not beside metrics.exclude.",
+        "Serve and push only the metrics whose name this expression finds. Not beside metrics.exclude.",
     ),
     row("metrics.exclude", OptKind::Regex, "", "Leave out the metrics whose name this expression finds."),
     row(DISABLE_DEFAULTS, OptKind::Flag, "false", "Turn every collector off that is not turned on by name."),
@@ -95,15 +96,21 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("config", "Configuration"),
     ("web", "Web"),
     ("metrics", "Metrics"),
+    ("otlp", "Pushing over OTLP"),
     ("collector", "Collectors"),
     ("containers", "Container runtimes"),
     ("path", "Paths"),
     ("log", "Logs"),
 ];
 
+/// All settings with their names.
+pub(super) fn rows() -> impl Iterator<Item = (String, &'static Opt)> {
+    SETTINGS.iter().map(|row| (row.name.to_owned(), row)).chain(otlp::rows())
+}
+
 /// The settings of a section that the help tells.
-pub(super) fn section(word: &str) -> impl Iterator<Item = &'static Opt> {
-    SETTINGS.iter().filter(move |row| row.name.split('.').next() == Some(word) && !UNTOLD.contains(&row.name))
+pub(super) fn section(word: &str) -> impl Iterator<Item = (String, &'static Opt)> {
+    rows().filter(move |(name, _)| name.split('.').next() == Some(word) && !UNTOLD.contains(&name.as_str()))
 }
 
 const fn row(name: &'static str, kind: OptKind, default: &'static str, help: &'static str) -> Opt {
@@ -196,6 +203,6 @@ mod tests {
     #[test]
     fn every_setting_has_a_section() {
         let told: usize = SECTIONS.iter().map(|(word, _)| section(word).count()).sum();
-        assert_eq!(told + UNTOLD.len(), SETTINGS.len());
+        assert_eq!(told + UNTOLD.len(), rows().count());
     }
 }

@@ -61,7 +61,9 @@ fn command(flags: &[&str], variables: &[(&str, &str)]) -> Result<Command, String
 
 fn config(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, String> {
     match command(flags, variables)? {
-        Command::Serve(config) | Command::Once { config, .. } | Command::Check(config) => Ok(config),
+        Command::Serve(config) | Command::Once { config, .. } | Command::Push(config) | Command::Check(config) => {
+            Ok(config)
+        }
         Command::Metrics => Err(metrics(SPECS, std::iter::empty())),
         Command::Print(text) => Err(text),
     }
@@ -127,16 +129,6 @@ fn the_flags_of_the_helm_chart_and_of_kube_prometheus_are_taken() {
         config.warnings,
         ["environment variables that belong to no setting: WHOLENODE_PORT, WHOLENODE_SERVICE_HOST"]
     );
-}
-
-#[test]
-fn where_the_system_bus_is_stands_in_the_variable_of_d_bus() {
-    let of = |address| {
-        let config = config(&[], &[("DBUS_SYSTEM_BUS_ADDRESS", address)]).unwrap();
-        assert_eq!(config.warnings, [""; 0]);
-        config.roots.system_bus
-    };
-    assert_eq!((of("unix:path=/x"), of("")), (Some("unix:path=/x".to_owned()), None));
 }
 
 #[test]
@@ -299,7 +291,7 @@ fn what_does_not_fit_is_told_in_one_line() {
         ("--web.max-request=1", "--web.max-request: no such flag; did you mean --web.max-requests?"),
         ("--nonsense", "--nonsense: no such setting; `wholenode options` lists all"),
         ("-x", "\"-x\": expected a flag such as --web.listen-address=:9100"),
-        ("twice", "\"twice\": expected once, check, metrics, options or flags only"),
+        ("twice", "\"twice\": expected once, push, check, metrics, options or flags only"),
         ("--group=node", "--group: expected only with the command once; a server has a page for each group"),
         ("@/nowhere", "/nowhere: No such file or directory (os error 2)"),
         ("--config.file=/nowhere", "--config.file: /nowhere: No such file or directory (os error 2)"),
