@@ -3,6 +3,7 @@
 use crate::check::{self, Report};
 use crate::config::{self, Command, Config, Level, LogFormat, WebFile, Written};
 use crate::engine::{self, Engine, Instruments};
+use crate::export::{self, Exporter};
 use crate::page::Source;
 use crate::serve::{self, Bound, Gate, GroupPage, Listen, Settings, State};
 use crate::sources::{self, Source as Teller};
@@ -14,6 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use tracing::level_filters::LevelFilter;
 
 /// How old a collector's points may be and still be served as new.
@@ -22,6 +26,10 @@ const MAX_AGE: Duration = Duration::from_millis(100);
 const ONCE: Duration = Duration::from_secs(10);
 /// How long `check` waits for collectors that are slow.
 const CHECK: Duration = Duration::from_secs(5);
+/// How long pushing may take to end, beside the server.
+const STOP: Duration = Duration::from_millis(1500);
+/// How long a thread waits for more to do that pushing started to read or write something.
+const IDLE: Duration = Duration::from_secs(1);
 
 static REQUESTS: Family = counter(
     "promhttp_metric_handler_requests_total",
@@ -69,7 +77,7 @@ static RUNTIME_FAILURES: Family = counter(
 pub fn reference() -> String {
     let own = [&REQUESTS, &IN_FLIGHT, &CONNECTIONS, &CLOSED, &PAGE_BYTES, &REFUSED, &WEB_CONFIG, &CAPABILITY];
     let of_runtimes = [&RUNTIME_UP, &RUNTIME_REQUESTS, &RUNTIME_FAILURES];
-    config::metrics(ALL, engine::families().chain(own).chain(of_runtimes))
+    config::metrics(ALL, engine::families().chain(own).chain(of_runtimes).chain(export::FAMILIES))
 }
 
 /// Serves until a signal ends it.
@@ -78,8 +86,12 @@ pub fn reference() -> String {
 /// One line: what, where, what was expected.
 pub fn serve(written: &Written, config: Config) -> Result<(), String> {
     start_log(&config);
-    // Only for the signals and the runtimes of containers: the server has threads of its own.
-    event_loop()?.block_on(run(written, config))
+    // Only for the signals, the runtimes of containers and what is pushed: the server has threads of its own.
+    let event_loop = event_loop()?;
+    let done = event_loop.block_on(run(written, config));
+    // A thread that hangs on a disk is not waited for.
+    event_loop.shutdown_background();
+    done
 }
 
 async fn run(written: &Written, config: Config) -> Result<(), String> {
@@ -94,10 +106,13 @@ async fn run(written: &Written, config: Config) -> Result<(), String> {
     let (figures, watched, rights) = (Arc::clone(&state), gate.clone(), Rights::own());
     let tellers = sources::sources(&config.sockets, &config.roots.rootfs);
     let asked = tellers.clone();
+    let mut exporter = Exporter::new(Arc::clone(&engine));
+    let (board, machine) = (exporter.board(), Arc::clone(engine.machine()));
     engine.extend(Box::new(move |out| {
         put_figures(&figures, out);
         asked.iter().for_each(|teller| put_runtime(teller, out));
         put_rights(rights, out);
+        board.put(&machine, out);
         if let Some(gate) = &watched {
             put_gate(gate, &figures, out);
         }
@@ -106,14 +121,20 @@ async fn run(written: &Written, config: Config) -> Result<(), String> {
     sources::start(&tellers, engine.machine());
     engine.keep_time();
     announce(&config.listen, &bound, &settings);
-    let reloads = Reloads { written: written.clone(), current: config, engine, source: source.clone(), gate };
+    exporter.set(&config.export, &config.families).await;
+    let exporter = Arc::new(Mutex::new(exporter));
+    let (written, of_reloads) = (written.clone(), Arc::clone(&exporter));
+    let reloads = Reloads { written, current: config, engine, source: source.clone(), gate, exporter: of_reloads };
     tokio::spawn(reloads.listen(hangup));
     let running = serve::start(settings, Arc::new(source), bound, state);
     let running = running.map_err(|error| format!("the server could not start: {error}"))?;
     collectors::kit::forget_start();
     tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
     tracing::info!("stopping");
-    running.stop();
+    // Both at once: together they have two seconds.
+    let server = spawn_blocking(move || running.stop());
+    let _ = timeout(STOP, async { exporter.lock().await.stop().await }).await;
+    let _ = server.await;
     Ok(())
 }
 
@@ -126,6 +147,19 @@ pub fn once(config: &Config, group: Option<Group>) -> Result<Vec<u8>, String> {
     let (engine, source) = assemble(config)?;
     let selection = engine.select(group.map(Group::name), &[], &[])?;
     Ok(source.encode(&engine.ask_once(selection.into(), ONCE), encode::Format::Text))
+}
+
+/// Pushes once to all endpoints.
+///
+/// # Errors
+/// One line: what was not taken, and why.
+pub fn push(config: &Config) -> Result<(), String> {
+    start_log(config);
+    let (engine, _) = assemble(config)?;
+    let event_loop = event_loop()?;
+    let done = event_loop.block_on(export::push(&config.export, &config.families, &engine));
+    event_loop.shutdown_background();
+    done
 }
 
 /// What each collector finds on this machine, and what it misses.
@@ -145,7 +179,7 @@ pub fn check(config: &Config) -> Result<Report, String> {
 }
 
 fn event_loop() -> Result<Runtime, String> {
-    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = Builder::new_current_thread().enable_all().thread_keep_alive(IDLE).build();
     runtime.map_err(|error| format!("the event loop could not start: {error}"))
 }
 
@@ -278,6 +312,7 @@ struct Reloads {
     engine: Arc<Engine>,
     source: Source,
     gate: Option<Arc<Gate>>,
+    exporter: Arc<Mutex<Exporter>>,
 }
 
 impl Reloads {
@@ -286,13 +321,13 @@ impl Reloads {
             if let Some(gate) = &self.gate {
                 gate.reload();
             }
-            let taken = self.reload();
+            let taken = self.reload().await;
             self.engine.instruments().reloaded(taken);
         }
     }
 
     /// Takes the new configuration, or keeps the old one if there is anything wrong with the new one.
-    fn reload(&mut self) -> bool {
+    async fn reload(&mut self) -> bool {
         let config = match self.written.load() {
             Ok(Command::Serve(config)) => config,
             Ok(_) => return false,
@@ -306,6 +341,7 @@ impl Reloads {
         self.engine.keep_time();
         self.engine.tell_of_itself(config.exporter_metrics);
         self.source.keep(config.families.clone());
+        self.exporter.lock().await.set(&config.export, &config.families).await;
         for word in config.needs_restart(&self.current) {
             tracing::warn!(option = word, "changed, and takes effect when the process is started again");
         }
@@ -313,6 +349,7 @@ impl Reloads {
         self.current = Config {
             collectors: config.collectors,
             families: config.families,
+            export: config.export,
             exporter_metrics: config.exporter_metrics,
             warnings: config.warnings,
             ..self.current.clone()

@@ -1,4 +1,4 @@
-//! Arguments → configuration → run; exit codes: 0 well, 1 could not run (or `check` found faults), 2 told something that can't be done.
+//! Arguments → configuration → run; exit codes: 0 well, 1 could not run (or `check` found faults, or not all was pushed), 2 told something that can't be done.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     let done = match written.load() {
         Ok(Command::Serve(config)) => daemon::serve(&written, config),
         Ok(Command::Once { config, group }) => daemon::once(&config, group).and_then(|page| print(&page)),
+        Ok(Command::Push(config)) => daemon::push(&config),
         Ok(Command::Check(config)) => match daemon::check(&config) {
             Ok(report) => match print(report.text.as_bytes()) {
                 Ok(()) if !report.is_well => return ExitCode::FAILURE,

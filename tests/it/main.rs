@@ -6,6 +6,7 @@ mod check;
 mod clients;
 mod containers;
 mod daemon;
+mod export;
 mod faults;
 mod flags;
 mod fuse;

@@ -53,6 +53,7 @@ pub(crate) struct Transport {
     secrets: Option<Secrets>,
     gzip: Option<Gzip>,
     connection: Option<Connection>,
+    bytes: u64,
 }
 
 enum Connection {
@@ -76,7 +77,12 @@ impl Transport {
         let secrets = place.is_secure.then(|| Secrets::new(&target.tls, &place.host, alpn)).transpose()?;
         let gzip = target.gzip.then(Gzip::default);
         let names = Names::default();
-        Ok(Self { target, place, proxy, names, credentials, secrets, gzip, connection: None })
+        Ok(Self { target, place, proxy, names, credentials, secrets, gzip, connection: None, bytes: 0 })
+    }
+
+    /// How many bytes of requests it has sent, as they were sent.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Sends a request of so many points, which is protobuf and not compressed.
@@ -111,6 +117,7 @@ impl Transport {
             None => None,
         };
         let body = self.body(request);
+        self.bytes += body.len() as u64;
         if let Some(mut kept) = self.connection.take().filter(Connection::is_open) {
             *stage = "while the answer was awaited";
             if let Ok(outcome) = self.ask(&mut kept, &headers, &body, deadline).await? {

@@ -21,6 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "src/config/",
         &[
             "wholenode::config",
+            "wholenode::export::endpoint",
             "wholenode::serve::Listen",
             "wholenode::serve::web",
             "wholenode::sources::Sockets",
@@ -35,7 +36,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "src/engine/",
         &["wholenode::engine", "wholenode::derive", "collectors::Item", "collectors::kit", "collectors::model"],
     ),
-    ("src/export/", &["wholenode::export", "wholenode::engine", "wholenode::encode", "collectors::kit"]),
+    (
+        "src/export/",
+        &["wholenode::export", "wholenode::engine", "wholenode::encode", "collectors::kit", "collectors::model"],
+    ),
     ("src/log.rs", &["wholenode::log"]),
     (
         "src/page.rs",
