@@ -34,6 +34,8 @@ pub(super) struct Disks {
     /// When the names are asked for again: numbers of disks that went are given to others.
     due: Duration,
     blkio: Option<[&'static str; 2]>,
+    /// The root, which sums up what is below, has told of nothing: none of the others tells of anything.
+    is_silent: bool,
     told: Vec<(Number, Told)>,
 }
 
@@ -46,6 +48,19 @@ struct Told {
     writes: Option<u64>,
     /// In the order of [`COST`], in microseconds.
     cost: [Option<u64>; COST.len()],
+}
+
+impl Disks {
+    /// Looks for what has come and gone, once a round.
+    pub(super) fn look(&mut self, host: &mut Host, trees: &Trees, now: Duration) {
+        if now >= self.due {
+            self.names.clear();
+            self.due = now + SELDOM;
+        }
+        if let Some(tree) = trees.of(Controller::Io).filter(|_| self.blkio.is_none() && !trees.unified()) {
+            self.is_silent = matches!(speaking(host, tree, "/"), Ok((None, true)));
+        }
+    }
 }
 
 /// Puts them.
@@ -66,8 +81,8 @@ pub(super) fn put(
             unified(text, &mut disks.told);
         }
     } else {
-        if disks.blkio.is_none() {
-            disks.blkio = speaking(host, tree, &node.path)?;
+        if disks.blkio.is_none() && !disks.is_silent && node.own.is_due {
+            (disks.blkio, _) = speaking(host, tree, &node.path)?;
         }
         let files = disks.blkio.map(|[bytes, counts]| [(bytes, true), (counts, false)]);
         for ((file, is_bytes), handle) in files.into_iter().flatten().zip(&mut node.own.io) {
@@ -83,26 +98,24 @@ pub(super) fn put(
     Ok(())
 }
 
-/// The files in which this cgroup tells that something was read or written, if it tells.
-fn speaking(host: &mut Host, tree: &str, path: &str) -> Result<Option<[&'static str; 2]>, Error> {
+/// The files in which this cgroup tells that something was read or written, if it tells; and whether what is below would be
+/// told there too.
+fn speaking(host: &mut Host, tree: &str, path: &str) -> Result<(Option<[&'static str; 2]>, bool), Error> {
+    let mut has_sums = false;
     for files in BLKIO {
         let mut told = Vec::new();
         if let Some(text) = host.cgroup(tree, path, files[0], &mut Handle::default())? {
             separate(text, true, &mut told);
+            has_sums |= files == BLKIO[2];
         }
         if told.iter().any(|(_, of)| of.read_bytes > Some(0) || of.written_bytes > Some(0)) {
-            return Ok(Some(files));
+            return Ok((Some(files), has_sums));
         }
     }
-    Ok(None)
+    Ok((None, has_sums))
 }
 
 fn put_disks(host: &mut Host, disks: &mut Disks, page: &mut Page<'_>) {
-    let now = host.monotonic();
-    if now >= disks.due {
-        disks.names.clear();
-        disks.due = now + SELDOM;
-    }
     let Disks { names, told, .. } = disks;
     for (number, told) in told {
         let name = names.entry(*number).or_insert_with(|| name(host, *number));

@@ -89,12 +89,46 @@ impl Kills {
     }
 }
 
+/// Whether anything is swapped out on this machine: where nothing is, nobody has any there.
+#[derive(Debug)]
+pub(super) struct Swap {
+    meminfo: KeptFile,
+    /// `None`: that is not known.
+    used: Option<u64>,
+}
+
+impl Default for Swap {
+    fn default() -> Self {
+        Self { meminfo: KeptFile::shared("meminfo"), used: None }
+    }
+}
+
+impl Swap {
+    /// Looks, once a round. In version 1 `memory.stat` tells of it, which is read anyway.
+    pub(super) fn look(&mut self, host: &mut Host, trees: &Trees) {
+        if trees.unified() {
+            let told = host.read_kept(&mut self.meminfo).ok();
+            let [total, free] = told.map(|text| keys(text, [b"SwapTotal:", b"SwapFree:"])).unwrap_or_default();
+            self.used = total.zip(free).and_then(|(total, free)| total.checked_sub(free));
+        }
+    }
+
+    /// What a cgroup has there, in version 2. Whether the kernel counts it at all is looked up now and then.
+    fn of(&self, host: &mut Host, tree: &str, node: &mut Node<State>) -> Result<Option<u64>, Error> {
+        if self.used == Some(0) && !node.own.is_due {
+            return Ok((!node.own.swap.is_absent()).then_some(0));
+        }
+        let text = host.cgroup(tree, &node.path, "memory.swap.current", &mut node.own.swap)?;
+        Ok(text.and_then(|text| parse::number(parse::trim(text))))
+    }
+}
+
 /// Puts what is told of a cgroup that is not the root.
 pub(super) fn put(
     host: &mut Host,
     trees: &Trees,
     node: &mut Node<State>,
-    kills: &Kills,
+    (kills, swap): (&Kills, &Swap),
     page: &mut Page<'_>,
 ) -> Result<(), Error> {
     let Some(tree) = trees.of(Controller::Memory) else { return Ok(()) };
@@ -103,7 +137,7 @@ pub(super) fn put(
     let mut usage = None;
     if page.wanted.any(&[Metric::MemoryUsage, Metric::WorkingSet]) {
         let file = name("memory.current", "memory.usage_in_bytes");
-        let text = host.cgroup_kept(tree, &node.path, file, &mut node.own.memory)?;
+        let text = host.cgroup(tree, &node.path, file, &mut node.own.memory)?;
         usage = text.and_then(|text| parse::number(parse::trim(text)));
         page.put(Metric::MemoryUsage, usage);
     }
@@ -113,8 +147,7 @@ pub(super) fn put(
         put_stat(&stat(text, unified), usage, page);
     }
     if unified && page.wanted.any(&[Metric::Swap]) {
-        let text = host.cgroup(tree, &node.path, "memory.swap.current", &mut node.own.swap)?;
-        page.put(Metric::Swap, text.and_then(|text| parse::number(parse::trim(text))));
+        page.put(Metric::Swap, swap.of(host, tree, node)?);
     }
     if page.wanted.any(&[Metric::MaxUsage]) {
         let file = name("memory.peak", "memory.max_usage_in_bytes");

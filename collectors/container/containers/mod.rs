@@ -30,9 +30,10 @@ use hugetlb::Sizes;
 use io::Disks;
 use labels::Style;
 use limits::Limits;
-use memory::Kills;
+use memory::{Kills, Swap};
 use metrics::{FAMILIES, Metric, Page, Wanted};
 use network::{Networks, Place};
+use pressure::Stalls;
 use regex_lite::Regex;
 use state::State;
 use std::sync::Arc;
@@ -166,11 +167,16 @@ struct Reader {
     style: Style,
     disks: Disks,
     kills: Kills,
+    stalls: Stalls,
+    swap: Swap,
     filesystems: Filesystems,
     sizes: Sizes,
     networks: Networks,
     /// Until when, by [`Host::monotonic`], this round may count what costs much.
     until: Duration,
+    /// When this round began, by [`Host::monotonic`] and by [`Host::wall`].
+    now: Duration,
+    wall: Duration,
     meminfo: KeptFile,
     stat: KeptFile,
 }
@@ -185,8 +191,12 @@ fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>
 impl Collector for Containers {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         let reader = &mut self.reader;
-        reader.until = host.monotonic() + PATIENCE;
+        (reader.now, reader.wall) = (host.monotonic(), host.wall());
+        reader.until = reader.now + PATIENCE;
         reader.kills.look(host);
+        reader.stalls.look(host, &self.forest.trees);
+        reader.swap.look(host, &self.forest.trees);
+        reader.disks.look(host, &self.forest.trees, reader.now);
         reader.filesystems.begin(host, out);
         self.forest.round(host, &mut |host, trees, node| reader.put(host, trees, node, out))?;
         reader.filesystems.end(host, out);
@@ -221,18 +231,22 @@ impl Reader {
             style: Style::new(options),
             disks: Disks::default(),
             kills: Kills::default(),
+            stalls: Stalls::default(),
+            swap: Swap::default(),
             filesystems: Filesystems::new(host, options),
             sizes: Sizes::default(),
             networks: Networks::new(),
             until: Duration::ZERO,
+            now: Duration::ZERO,
+            wall: Duration::ZERO,
             meminfo: KeptFile::shared("meminfo"),
             stat: KeptFile::shared("stat"),
         }
     }
 
     fn put(&mut self, host: &mut Host, trees: &Trees, node: &mut Node<State>, out: &mut Batch) -> Life {
-        let (is_new, is_due) = Self::due(host, node);
-        self.name(host, trees, node, is_new, is_due);
+        let is_new = self.due(node);
+        self.name(host, trees, node, is_new);
         let wanted = match &node.kind {
             Kind::Root => self.root,
             Kind::Slice => self.slices,
@@ -246,7 +260,7 @@ impl Reader {
         if wanted.is_empty() {
             return Life::Alive;
         }
-        if is_due {
+        if node.own.is_due {
             Self::recall(host, trees, node, wanted, out);
         }
         let of = self.style.entity(node, out);
@@ -263,15 +277,15 @@ impl Reader {
         }
     }
 
-    /// Whether a cgroup is new, and whether it is time for what changes seldom.
-    fn due(host: &Host, node: &mut Node<State>) -> (bool, bool) {
-        let now = host.monotonic();
-        let is_new = node.own.due == Duration::ZERO;
-        let is_due = now >= node.own.due;
-        if is_due {
-            node.own.due = now + SELDOM;
+    /// Whether a cgroup is new; notes whether it is time for what changes seldom.
+    fn due(&self, node: &mut Node<State>) -> bool {
+        let own = &mut node.own;
+        let is_new = own.due == Duration::ZERO;
+        own.is_due = self.now >= own.due;
+        if own.is_due {
+            own.due = self.now + SELDOM;
         }
-        (is_new, is_due)
+        is_new
     }
 
     /// Reads what changes seldom.
@@ -290,7 +304,7 @@ impl Reader {
     }
 
     /// Asks who it is: when it is new, until all is known, and seldom later, so that a new name is heard of.
-    fn name(&mut self, host: &mut Host, trees: &Trees, node: &mut Node<State>, is_new: bool, is_due: bool) {
+    fn name(&mut self, host: &mut Host, trees: &Trees, node: &mut Node<State>, is_new: bool) {
         if is_of_a_user(&node.path) {
             return;
         }
@@ -301,7 +315,7 @@ impl Reader {
                     host.machine().names.renew(id);
                 }
                 let pid = own.named.as_ref().and_then(|named| named.pid);
-                if pid.is_some() && !is_due {
+                if pid.is_some() && !own.is_due {
                     return;
                 }
                 let named = host.who(*runtime, id);
@@ -335,8 +349,9 @@ impl Reader {
         page: &mut Page<'_>,
     ) -> Result<(), Error> {
         survive(cpu::put(host, trees, node, page), page)?;
-        survive(memory::put(host, trees, node, &self.kills, page), page)?;
-        for part in [pressure::put, threads, numa::put] {
+        survive(memory::put(host, trees, node, (&self.kills, &self.swap), page), page)?;
+        survive(pressure::put(host, trees, node, &self.stalls, page), page)?;
+        for part in [threads, numa::put] {
             survive(part(host, trees, node, page), page)?;
         }
         survive(io::put(host, trees, node, &mut self.disks, page), page)?;
@@ -344,7 +359,7 @@ impl Reader {
         survive(processes::put(host, trees, node, self.until, page), page)?;
         survive(self.filesystems.take(host, node, page), page)?;
         node.own.limits.put(page);
-        life::put(host, node, page);
+        life::put(host, node, self.wall, page);
         Ok(())
     }
 }

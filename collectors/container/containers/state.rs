@@ -3,6 +3,7 @@
 use super::filesystem;
 use super::limits::Limits;
 use super::network::{Place, Seat};
+use super::pressure::Pressure;
 use crate::kit::cgroup::{Handle, Named};
 use crate::model::Value;
 use std::sync::Arc;
@@ -23,8 +24,9 @@ pub(super) struct State {
     pub(super) layer: filesystem::Place,
     /// What it has written to disks so far, in bytes, where the kernel knows on whose behalf it writes.
     pub(super) written: Option<u64>,
-    /// When what changes seldom is read again.
+    /// When what changes seldom is read again, and whether that is in this round.
     pub(super) due: Duration,
+    pub(super) is_due: bool,
     /// Time outside of the kernel and in it, of version 1, and what it had used in all when that was read.
     pub(super) ticks: (Option<Value>, Option<Value>),
     pub(super) ticks_at: Option<Value>,
@@ -43,7 +45,7 @@ pub(super) struct State {
     pub(super) memory_failcnt: Handle,
     pub(super) swap: Handle,
     pub(super) io: [Handle; 2],
-    pub(super) pressure: [Handle; 3],
+    pub(super) pressure: [Pressure; 3],
     pub(super) threads: Handle,
 }
 
@@ -54,6 +56,7 @@ impl State {
         let Self { memory_events, memory_failcnt, swap, io, pressure, threads, .. } = self;
         let single = [cpu_stat, cpuacct_stat, memory, memory_stat, memory_peak, memory_kernel];
         let more = [memory_events, memory_failcnt, swap, threads];
-        single.into_iter().chain(more).chain(io).chain(pressure).for_each(Handle::retry);
+        single.into_iter().chain(more).chain(io).for_each(Handle::retry);
+        pressure.iter_mut().for_each(|of| of.handle.retry());
     }
 }
