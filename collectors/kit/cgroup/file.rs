@@ -168,11 +168,14 @@ impl Host {
     /// which it was first looked at, so the oldest of all is nearest. In version 1, that may be in any of the trees. It was
     /// made after the machine was started, whatever boards without a clock of their own took for the time then.
     ///
-    /// A folder that was given attributes, as systemd does in version 2, shows the time of the newest folder in it: there a
-    /// file tells more. Nowhere else is one looked at, for each costs the kernel a kilobyte.
+    /// A folder that was given attributes, as systemd does in version 2, shows the time of the newest folder in it: where there
+    /// are any, a file tells more. Nowhere else is one looked at, for each costs the kernel a kilobyte.
     pub fn cgroup_made(&mut self, trees: &Trees, path: &str) -> Option<Duration> {
         let folders = trees.all().into_iter().map(|tree| (tree, ""));
-        let files = folders.chain(trees.of_pressure().map(|tree| (tree, "cgroup.events")));
+        // Two links: nothing is in it.
+        let mut is_above = |tree: &&str| !matches!(self.cgroup_folder(tree, path), Ok((_, 2)) | Err(_));
+        let of_systemd = trees.of_pressure().filter(&mut is_above);
+        let files = folders.chain(of_systemd.map(|tree| (tree, "cgroup.events")));
         let touched = files.filter_map(|(tree, file)| self.cgroup_touched(tree, path, file)).min()?;
         let clock = &self.machine.clock;
         Some(touched.max(clock.wall().saturating_sub(clock.boot())))

@@ -13,7 +13,7 @@ fn machine() -> Tree {
     let tree = Tree::new(&[
         ("calls/clock", "wall 1700000100\nboot 100\n"),
         ("cgroup/cgroup.controllers", "cpu memory\n"),
-        ("proc/vmstat", "oom_kill 0\n"),
+        ("proc/vmstat", "oom_kill 20\n"),
     ]);
     network(&tree, 1, 1_000);
     tree.write("proc/net/dev", "-> ../1/net/dev");
@@ -135,7 +135,7 @@ fn a_pod_whose_sandbox_is_replaced() {
         tree.remove(&format!("cgroup{}", scope(digit)));
         tree.remove(&format!("proc/{pid}"));
     }
-    tree.write("proc/vmstat", "oom_kill 1\n");
+    tree.write("proc/vmstat", "oom_kill 21\n");
     tree.write(&format!("cgroup{pod}/memory.events"), "oom_kill 6\n");
     let second = round(&mut opened);
     process(&tree, 20, &scope("c"), Ok(3));
@@ -230,7 +230,7 @@ fn kills_are_looked_for_when_the_machine_had_some() {
     assert_eq!((kills(), kills(), kills()), (1.0, 1.0, 1.0));
     events(9);
     assert_eq!(kills(), 1.0, "the machine had none");
-    machine_s(1);
+    machine_s(21);
     events(2);
     assert_eq!(kills(), 2.0);
     // The cgroup is told of a little later.
@@ -330,6 +330,21 @@ fn swap_is_read_where_something_is_swapped_out() {
     free(8);
     assert_eq!(swap(), 4096.0, "it is the file that is believed, when it is looked at");
     assert_eq!(swap(), 0.0);
+    tree.write("proc/meminfo", "SwapTotal: 0 kB\nSwapFree: 0 kB\n");
+    assert_eq!([swap(), swap()], [0.0, 0.0], "nobody has any");
+}
+
+#[test]
+fn where_the_machine_never_killed_nobody_is_looked_into() {
+    let tree = machine();
+    tree.write("proc/vmstat", "oom_kill 0\n");
+    let path = container();
+    tree.write(&format!("cgroup{path}/memory.current"), "4096\n");
+    tree.write(&format!("cgroup{path}/memory.events"), "oom_kill 7\n");
+    let mut opened = tree.open(&SPEC, &[("levels", "containers")]);
+    assert_eq!(one(&round(&mut opened), "container_oom_events_total"), 0.0);
+    tree.write("proc/vmstat", "oom_kill 1\n");
+    assert_eq!(one(&round(&mut opened), "container_oom_events_total"), 7.0);
 }
 
 #[test]
@@ -339,6 +354,7 @@ fn when_one_of_version_1_was_made() {
     trees.iter().for_each(|name| tree.write(&format!("cgroup/{name}/docker/{ID}/cgroup.procs"), ""));
     tree.write("cgroup/unified/cgroup.controllers", "\n");
     tree.write(&format!("cgroup/unified/docker/{ID}/cgroup.events"), "populated 0\n");
+    tree.write(&format!("cgroup/unified/docker/{ID}/child/cgroup.procs"), "");
     let touch = |name: &str, seconds: u64| {
         let path = format!("{}/cgroup/{name}", tree.path());
         std::fs::File::open(path).unwrap().set_modified(std::time::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
