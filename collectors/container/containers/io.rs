@@ -1,19 +1,22 @@
 //! Reads and writes that reached disks: `io.stat` of version 2, the files of `blkio` of version 1.
 
-use super::SELDOM;
 use super::cpu::microseconds;
 use super::metrics::{Metric, Page};
 use super::state::State;
+use super::{SELDOM, scheduler};
 use crate::kit::cgroup::{Controller, Handle, Node, Trees};
 use crate::kit::{Error, Host, Root, parse};
 use std::collections::HashMap;
 use std::time::Duration;
 
 const COUNTS: [Metric; 4] = [Metric::FsReads, Metric::FsWrites, Metric::FsReadsBytes, Metric::FsWritesBytes];
-const BYTES: [Metric; 3] = [Metric::FsReadsBytes, Metric::FsWritesBytes, Metric::BlkioDeviceUsage];
+const BYTES: [Metric; 5] =
+    [Metric::FsReadsBytes, Metric::FsWritesBytes, Metric::SectorReads, Metric::SectorWrites, Metric::BlkioDeviceUsage];
+/// What the kernel calls a sector, whatever the disk has.
+const SECTOR: u64 = 512;
 const COST: [Metric; 4] = [Metric::IoCostUsage, Metric::IoCostWait, Metric::IoCostIndebt, Metric::IoCostIndelay];
 /// How many disks one cgroup may tell of.
-const DISKS_MAX: usize = 64;
+pub(super) const DISKS_MAX: usize = 64;
 
 /// The files of version 1 that tell of bytes and of reads and writes: those of BFQ and CFQ know what goes on below. The first
 /// in which anything is told are taken for all, for good: a kernel has those of BFQ also where no disk uses it.
@@ -25,7 +28,7 @@ const BLKIO: [[&str; 2]; 4] = [
 ];
 
 /// A disk, as cgroups name it.
-type Number = (u32, u32);
+pub(super) type Number = (u32, u32);
 
 /// The disks of the machine, and which files tell of them.
 #[derive(Debug, Default)]
@@ -71,7 +74,7 @@ pub(super) fn put(
     disks: &mut Disks,
     page: &mut Page<'_>,
 ) -> Result<(), Error> {
-    if !page.wanted.any(&COUNTS) && !page.wanted.any(&COST) && !page.wanted.any(&BYTES) {
+    if ![&COUNTS[..], &COST, &BYTES, &scheduler::NAMES].iter().any(|metrics| page.wanted.any(metrics)) {
         return Ok(());
     }
     let Some(tree) = trees.of(Controller::Io) else { return Ok(()) };
@@ -95,7 +98,10 @@ pub(super) fn put(
     let written = disks.told.iter().filter_map(|(_, told)| told.written_bytes);
     node.own.written = trees.unified().then(|| written.fold(0, u64::saturating_add));
     put_disks(host, disks, page);
-    Ok(())
+    match disks.blkio.filter(|_| !trees.unified()) {
+        Some([bytes, _]) => scheduler::put(host, tree, &node.path, bytes, disks, page),
+        None => Ok(()),
+    }
 }
 
 /// The files in which this cgroup tells that something was read or written, if it tells; and whether what is below would be
@@ -115,6 +121,13 @@ fn speaking(host: &mut Host, tree: &str, path: &str) -> Result<(Option<[&'static
     Ok((None, has_sums))
 }
 
+impl Disks {
+    /// How a disk is called.
+    pub(super) fn name(&mut self, host: &mut Host, number: Number) -> &str {
+        self.names.entry(number).or_insert_with(|| name(host, number))
+    }
+}
+
 fn put_disks(host: &mut Host, disks: &mut Disks, page: &mut Page<'_>) {
     let Disks { names, told, .. } = disks;
     for (number, told) in told {
@@ -124,6 +137,8 @@ fn put_disks(host: &mut Host, disks: &mut Disks, page: &mut Page<'_>) {
         page.put_of(Metric::FsWrites, of, told.writes);
         page.put_of(Metric::FsReadsBytes, of, told.read_bytes);
         page.put_of(Metric::FsWritesBytes, of, told.written_bytes);
+        page.put_of(Metric::SectorReads, of, told.read_bytes.map(|bytes| bytes / SECTOR));
+        page.put_of(Metric::SectorWrites, of, told.written_bytes.map(|bytes| bytes / SECTOR));
         for (metric, time) in COST.into_iter().zip(told.cost) {
             page.put_of(metric, of, time.and_then(microseconds));
         }
@@ -200,7 +215,7 @@ fn separate(text: &[u8], is_bytes: bool, told: &mut Vec<(Number, Told)>) {
 }
 
 /// `253:0`.
-fn number(word: &[u8]) -> Option<Number> {
+pub(super) fn number(word: &[u8]) -> Option<Number> {
     let colon = word.iter().position(|byte| *byte == b':')?;
     let part = |digits: Option<&[u8]>| u32::try_from(parse::number(digits?)?).ok();
     Some((part(word.get(..colon))?, part(word.get(colon + 1..))?))

@@ -15,14 +15,17 @@ mod memory;
 mod metrics;
 mod network;
 mod numa;
+mod options;
 mod pressure;
 mod processes;
 mod root;
+mod schedule;
+mod scheduler;
 mod sockets;
 mod state;
 
 use crate::kit::cgroup::{Controller, Forest, Kind, Life, Named, Node, Trees, is_of_a_user};
-use crate::kit::{Error, Host, KeptFile, Opt, OptKind, Options, Root, parse};
+use crate::kit::{Error, Host, KeptFile, Options, Root, parse};
 use crate::model::{Batch, Family, gauge};
 use crate::{Collector, Group, Pace, Spec};
 use filesystem::Filesystems;
@@ -33,6 +36,7 @@ use limits::Limits;
 use memory::{Kills, Swap};
 use metrics::{FAMILIES, Metric, Page, Wanted};
 use network::{Networks, Place};
+use options::OPTIONS;
 use pressure::Stalls;
 use regex_lite::Regex;
 use state::State;
@@ -56,49 +60,6 @@ pub static SPEC: Spec = Spec {
         open,
     )
 };
-
-const LEVELS: &[&str] = &["root", "slices", "services", "pods", "sandboxes", "containers"];
-const OPTIONS: &[Opt] = &[
-    Opt {
-        name: "levels",
-        kind: OptKind::Words(LEVELS),
-        default: "root,slices,services,pods,sandboxes,containers",
-        help: "The kinds of cgroups that are told of.",
-    },
-    Opt {
-        name: "families",
-        kind: OptKind::Regex,
-        default: "",
-        help: "The families that are told of every cgroup, beside those that dashboards need; .* for all.",
-    },
-    Opt {
-        name: "legacy-labels",
-        kind: OptKind::Flag,
-        default: "false",
-        help: "Whether pod_name, container_name and systemd_service_name are put beside the labels of today.",
-    },
-    Opt {
-        name: "name-style",
-        kind: OptKind::Words(&["kubelet", "dockershim"]),
-        default: "kubelet",
-        help: "What the label name of a container of Kubernetes is: the runtime's, or k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT.",
-    },
-    Opt {
-        name: "labels",
-        kind: OptKind::Regex,
-        default: "",
-        help: "The labels of containers that are told as container_label_NAME; .* for all, at most 32 of each container.",
-    },
-    Opt {
-        name: "omit",
-        kind: OptKind::Words(&["id", "name"]),
-        default: "",
-        help: "The labels that are left out; without id, only containers can be told apart.",
-    },
-    filesystem::WALK,
-    filesystem::WALK_RATE,
-    filesystem::WALK_PERIOD,
-];
 
 /// What is told of containers: what dashboards and rules use. With a quota and one disk these are at most 32 series, and 8
 /// where it has a network of its own, which those of pods have not: 40. Each further disk has 4, each further interface 8,
@@ -165,6 +126,8 @@ struct Reader {
     sandboxes: Wanted,
     containers: Wanted,
     style: Style,
+    /// Processor time is told by processor.
+    per_cpu: bool,
     disks: Disks,
     kills: Kills,
     stalls: Stalls,
@@ -229,6 +192,7 @@ impl Reader {
             sandboxes: level("sandboxes", NETWORK),
             containers: level("containers", LEAN.and(NETWORK).and(age)),
             style: Style::new(options),
+            per_cpu: options.flag("per-cpu"),
             disks: Disks::default(),
             kills: Kills::default(),
             stalls: Stalls::default(),
@@ -297,6 +261,9 @@ impl Reader {
         if node.own.started.is_none() {
             node.own.started = life::started(host, trees, node);
         }
+        if node.own.made.is_none() && wanted.any(&[Metric::CreationTime]) {
+            node.own.made = host.cgroup_made(trees, &node.path);
+        }
         let limits = Limits::read(host, trees, &node.path, wanted);
         if let Some(limits) = out.found(limits) {
             node.own.limits = limits;
@@ -348,10 +315,10 @@ impl Reader {
         node: &mut Node<State>,
         page: &mut Page<'_>,
     ) -> Result<(), Error> {
-        survive(cpu::put(host, trees, node, page), page)?;
+        survive(cpu::put(host, trees, node, self.per_cpu, page), page)?;
         survive(memory::put(host, trees, node, (&self.kills, &self.swap), page), page)?;
         survive(pressure::put(host, trees, node, &self.stalls, page), page)?;
-        for part in [threads, numa::put] {
+        for part in [threads, numa::put, schedule::put] {
             survive(part(host, trees, node, page), page)?;
         }
         survive(io::put(host, trees, node, &mut self.disks, page), page)?;

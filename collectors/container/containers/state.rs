@@ -4,6 +4,7 @@ use super::filesystem;
 use super::limits::Limits;
 use super::network::{Place, Seat};
 use super::pressure::Pressure;
+use super::schedule::Schedule;
 use crate::kit::cgroup::{Handle, Named};
 use crate::model::Value;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub(super) struct State {
     pub(super) labels: Vec<(String, String)>,
     /// When it was started, in wall-clock time.
     pub(super) started: Option<Duration>,
+    /// When its cgroup was made, if somebody asks for that.
+    pub(super) made: Option<Duration>,
     /// What it may use.
     pub(super) limits: Limits,
     /// Where it writes.
@@ -47,6 +50,8 @@ pub(super) struct State {
     pub(super) io: [Handle; 2],
     pub(super) pressure: [Pressure; 3],
     pub(super) threads: Handle,
+    /// Of the processes, where that is asked for.
+    pub(super) schedule: Option<Box<Schedule>>,
 }
 
 impl State {
