@@ -16,6 +16,9 @@ mod files;
 mod json;
 mod parse;
 mod pods;
+mod volume;
+
+pub use volume::VolumeData;
 
 use book::{Book, ENTRIES_MAX, Entry, FORGET, RETRIES};
 
