@@ -137,6 +137,8 @@ fn share(criterion: &mut Criterion, count: usize, name: &'static str) {
 
 /// What `count` containers take, after rounds that are like those of a daemon: the page is made anew each time.
 fn memory(count: usize, rounds: usize) {
+    // As the daemon does.
+    collectors::kit::share_heap();
     let (Some(_cgroups), Some(meter)) = (Cgroups::new(count), Meter::new()) else {
         return eprintln!("skipped: no cgroups can be made here (this needs root)");
     };

@@ -1,4 +1,7 @@
 //! Reads and writes that reached disks: `io.stat` of version 2, the files of `blkio` of version 1.
+//!
+//! A disk that a cgroup has never used is not told of. Version 2 leaves it out itself; version 1 lists all that there are,
+//! each loop device too.
 
 use super::cpu::microseconds;
 use super::metrics::{Metric, Page};
@@ -53,6 +56,13 @@ struct Told {
     cost: [Option<u64>; COST.len()],
 }
 
+impl Told {
+    fn is_used(&self) -> bool {
+        let Self { read_bytes, written_bytes, reads, writes, .. } = self;
+        [read_bytes, written_bytes, reads, writes].iter().any(|figure| **figure > Some(0))
+    }
+}
+
 impl Disks {
     /// Looks for what has come and gone, once a round.
     pub(super) fn look(&mut self, host: &mut Host, trees: &Trees, now: Duration) {
@@ -93,6 +103,7 @@ pub(super) fn put(
                 separate(text, is_bytes, &mut disks.told);
             }
         }
+        disks.told.retain(|(_, told)| told.is_used());
     }
     // Version 1 takes what is written later for the kernel's own.
     let written = disks.told.iter().filter_map(|(_, told)| told.written_bytes);

@@ -259,8 +259,8 @@ fn the_files_that_tell_of_disks_on_version_1_stay_the_same() {
     file("bfq.io_serviced_recursive", "Total 0\n");
     let mut opened = tree.open(&SPEC, &[("levels", "containers")]);
     assert_eq!(figures(&round(&mut opened), "container_fs_reads_bytes_total").len(), 0);
-    file("throttle.io_service_bytes", "8:0 Read 4096\n8:0 Write 0\nTotal 4096\n");
-    file("throttle.io_serviced", "8:0 Read 7\n8:0 Write 0\nTotal 7\n");
+    file("throttle.io_service_bytes", "7:0 Read 0\n7:0 Write 0\n8:0 Read 4096\n8:0 Write 0\nTotal 4096\n");
+    file("throttle.io_serviced", "7:0 Read 0\n7:0 Write 0\n8:0 Read 7\n8:0 Write 0\nTotal 7\n");
     let page = round(&mut opened);
     assert_eq!(figures(&page, "container_fs_reads_total").len(), 0, "it is looked for every half minute");
     let page = round(&mut opened);
