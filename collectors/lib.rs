@@ -252,6 +252,7 @@ pub static ALL: &[&Spec] = &[
     &node::zoneinfo::SPEC,
     &container::containers::SPEC,
     &container::machine::SPEC,
+    &container::volumes::SPEC,
     &power::power::SPEC,
     &jetson::board::SPEC,
     &jetson::devfreq::SPEC,

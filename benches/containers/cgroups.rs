@@ -129,13 +129,14 @@ impl Meter {
         Some(Self(folder))
     }
 
-    /// What it has used so far.
-    pub(crate) fn used(&self) -> u64 {
+    /// What it has used so far, and what of it is the kernel's.
+    pub(crate) fn used(&self) -> [u64; 2] {
         let read = |file: &str| fs::read_to_string(self.0.join(file)).unwrap_or_default();
         let stat = read("memory.stat");
         let line = |word: &str| stat.lines().find_map(|line| line.strip_prefix(word)?.trim().parse::<u64>().ok());
         let kernel = read("memory.kmem.usage_in_bytes").trim().parse().ok().or(line("kernel "));
-        line("rss ").or(line("anon ")).unwrap_or(0) + kernel.unwrap_or(0)
+        let kernel = kernel.unwrap_or(0);
+        [line("rss ").or(line("anon ")).unwrap_or(0) + kernel, kernel]
     }
 }
 

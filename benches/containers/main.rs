@@ -1,6 +1,7 @@
 //! The page of 50 to 1,000 containers, from real cgroups, against the bare reads of the same files.
 //!
-//! So is a sample of energy, which reads one file of each. It needs root and cgroups that can be made. `--memory N` tells what N containers take, in a process of its own.
+//! So is a sample of energy, which reads one file of each. It needs root and cgroups that can be made. `--memory N` tells what N containers
+//! take, in a process of its own, after five rounds or as many as are named: to count the system calls and instructions of one.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
 mod cgroups;
@@ -135,26 +136,31 @@ fn share(criterion: &mut Criterion, count: usize, name: &'static str) {
 }
 
 /// What `count` containers take, after rounds that are like those of a daemon: the page is made anew each time.
-fn memory(count: usize) {
+fn memory(count: usize, rounds: usize) {
+    // As the daemon does.
+    collectors::kit::share_heap();
     let (Some(_cgroups), Some(meter)) = (Cgroups::new(count), Meter::new()) else {
         return eprintln!("skipped: no cgroups can be made here (this needs root)");
     };
     let before = meter.used();
     let mut pages = Pages::new();
-    for _ in 0..5 {
+    for _ in 0..rounds {
         pages.packed();
         (pages.page, pages.packed) = (Vec::new(), Vec::new());
     }
-    let used = meter.used().saturating_sub(before);
-    println!("{count} containers: {} KiB, {:.1} KiB each", used >> 10, used as f64 / 1024.0 / count as f64);
+    let after = meter.used();
+    let [used, kernel] = std::array::from_fn(|at| after[at].saturating_sub(before[at]) as f64 / 1024.0);
+    let each = |kibibytes: f64| kibibytes / count as f64;
+    println!("{count} containers: {used:.0} KiB, {:.1} KiB each, {:.1} of it the kernel's", each(used), each(kernel));
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [word, count, ..] = arguments.as_slice()
+    if let [word, count, rest @ ..] = arguments.as_slice()
         && word == "--memory"
     {
-        return memory(count.parse().unwrap());
+        let rounds = rest.first().and_then(|rounds| rounds.parse().ok()).unwrap_or(5);
+        return memory(count.parse().unwrap(), rounds);
     }
     let mut criterion = Criterion::default().without_plots().configure_from_args();
     SIZES.into_iter().for_each(|(count, name)| compare(&mut criterion, count, name));

@@ -90,6 +90,7 @@ pub(crate) const WHY: &[(&str, &str)] = &[
     ("udp_queues", "a line for each socket; goes through the whole table"),
     ("uname", "a system call that reads memory"),
     ("vmstat", "a page of sums over all CPUs"),
+    ("volumes", "`statfs` may never return; it is called in a child, which is not counted here"),
     ("watchdog", "asks the timer's driver"),
     ("wifi", "RTNL, and drivers that ask their firmware"),
     ("xfrm", "a page of sums over all CPUs"),

@@ -49,6 +49,7 @@ fn of_containers(page: &str) -> String {
     for line in page.lines().filter(is_ours) {
         let is_made =
             line.starts_with("container_start_time") && !line.contains(",name=") && !line.contains("id=\"/\"");
+        let is_made = is_made || line.starts_with("container_creation_time");
         match line.rsplit_once(' ').filter(|_| is_made) {
             Some((series, _)) => writeln!(told, "{series} *").unwrap(),
             None => writeln!(told, "{line}").unwrap(),

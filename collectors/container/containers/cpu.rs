@@ -2,7 +2,7 @@
 
 use super::metrics::{Metric, Page};
 use super::state::State;
-use crate::kit::cgroup::{Controller, Node, Trees};
+use crate::kit::cgroup::{Controller, Handle, Node, Trees};
 use crate::kit::{Error, Host, parse};
 use crate::model::Value;
 
@@ -14,6 +14,9 @@ const QUOTA: [Metric; 5] = [
     Metric::CfsBurstPeriods,
     Metric::CfsBurstSeconds,
 ];
+
+/// How many processors are told of: no kernel is built for more.
+const CPUS_MAX: usize = 8192;
 
 /// What the files tell; what they lack is absent.
 #[derive(Debug, Default, PartialEq)]
@@ -29,9 +32,17 @@ struct Times {
 }
 
 /// Puts them. The first file is read by the node's own handle, which hears of its death.
-pub(super) fn put(host: &mut Host, trees: &Trees, node: &mut Node<State>, page: &mut Page<'_>) -> Result<(), Error> {
+pub(super) fn put(
+    host: &mut Host,
+    trees: &Trees,
+    node: &mut Node<State>,
+    per_cpu: bool,
+    page: &mut Page<'_>,
+) -> Result<(), Error> {
     let times = if trees.unified() { of_unified(host, node)? } else { of_separate(host, trees, node, page)? };
-    if times.usage.is_some() {
+    let is_told =
+        per_cpu && !trees.unified() && page.wanted.any(&[Metric::CpuUsage]) && put_each(host, trees, node, page)?;
+    if times.usage.is_some() && !is_told {
         let total = page.out.part(page.of, &["cpu"], ["total"]);
         page.put_of(Metric::CpuUsage, total, times.usage);
     }
@@ -46,6 +57,23 @@ pub(super) fn put(host: &mut Host, trees: &Trees, node: &mut Node<State>, page: 
         page.put(Metric::CfsBurstSeconds, times.burst_time);
     }
     Ok(())
+}
+
+/// Processor time by processor, as far as each had some: whether anything is told. The sum over all is the time in all.
+fn put_each(host: &mut Host, trees: &Trees, node: &Node<State>, page: &mut Page<'_>) -> Result<bool, Error> {
+    let Some(tree) = trees.of(Controller::Cpuacct) else { return Ok(false) };
+    let Some(text) = host.cgroup(tree, &node.path, "cpuacct.usage_percpu", &mut Handle::default())? else {
+        return Ok(false);
+    };
+    let mut is_told = false;
+    for (cpu, usage) in parse::words(parse::trim(text)).take(CPUS_MAX).enumerate() {
+        if let Some(usage) = parse::number(usage).filter(|usage| *usage > 0) {
+            let of = page.out.part(page.of, &["cpu"], [&format!("cpu{cpu:02}")]);
+            page.put_of(Metric::CpuUsage, of, nanoseconds(usage));
+            is_told = true;
+        }
+    }
+    Ok(is_told)
 }
 
 fn of_unified(host: &mut Host, node: &mut Node<State>) -> Result<Times, Error> {
@@ -122,7 +150,7 @@ pub(super) fn microseconds(number: u64) -> Option<Value> {
     Some(Value::Scaled(i64::try_from(number).ok()?, 6))
 }
 
-fn nanoseconds(number: u64) -> Option<Value> {
+pub(super) fn nanoseconds(number: u64) -> Option<Value> {
     Some(Value::Scaled(i64::try_from(number).ok()?, 9))
 }
 

@@ -175,6 +175,9 @@ impl Filesystems {
             }
         }
         let upper = if let Place::Known(upper) = &node.own.layer { Some(upper.clone()) } else { None };
+        if upper.is_none() && !host.machine().written.knows(id) {
+            return Ok(());
+        }
         let (of, wanted, id, written) = (page.of, page.wanted, id.clone(), node.own.written);
         self.put.push(Put { of, wanted, id, upper, written });
         Ok(())

@@ -1,19 +1,25 @@
 //! Reads and writes that reached disks: `io.stat` of version 2, the files of `blkio` of version 1.
+//!
+//! A disk that a cgroup has never used is not told of. Version 2 leaves it out itself; version 1 lists all that there are,
+//! each loop device too.
 
-use super::SELDOM;
 use super::cpu::microseconds;
 use super::metrics::{Metric, Page};
 use super::state::State;
+use super::{SELDOM, scheduler};
 use crate::kit::cgroup::{Controller, Handle, Node, Trees};
 use crate::kit::{Error, Host, Root, parse};
 use std::collections::HashMap;
 use std::time::Duration;
 
 const COUNTS: [Metric; 4] = [Metric::FsReads, Metric::FsWrites, Metric::FsReadsBytes, Metric::FsWritesBytes];
-const BYTES: [Metric; 3] = [Metric::FsReadsBytes, Metric::FsWritesBytes, Metric::BlkioDeviceUsage];
+const BYTES: [Metric; 5] =
+    [Metric::FsReadsBytes, Metric::FsWritesBytes, Metric::SectorReads, Metric::SectorWrites, Metric::BlkioDeviceUsage];
+/// What the kernel calls a sector, whatever the disk has.
+const SECTOR: u64 = 512;
 const COST: [Metric; 4] = [Metric::IoCostUsage, Metric::IoCostWait, Metric::IoCostIndebt, Metric::IoCostIndelay];
 /// How many disks one cgroup may tell of.
-const DISKS_MAX: usize = 64;
+pub(super) const DISKS_MAX: usize = 64;
 
 /// The files of version 1 that tell of bytes and of reads and writes: those of BFQ and CFQ know what goes on below. The first
 /// in which anything is told are taken for all, for good: a kernel has those of BFQ also where no disk uses it.
@@ -25,7 +31,7 @@ const BLKIO: [[&str; 2]; 4] = [
 ];
 
 /// A disk, as cgroups name it.
-type Number = (u32, u32);
+pub(super) type Number = (u32, u32);
 
 /// The disks of the machine, and which files tell of them.
 #[derive(Debug, Default)]
@@ -34,6 +40,8 @@ pub(super) struct Disks {
     /// When the names are asked for again: numbers of disks that went are given to others.
     due: Duration,
     blkio: Option<[&'static str; 2]>,
+    /// The root, which sums up what is below, has told of nothing: none of the others tells of anything.
+    is_silent: bool,
     told: Vec<(Number, Told)>,
 }
 
@@ -48,6 +56,26 @@ struct Told {
     cost: [Option<u64>; COST.len()],
 }
 
+impl Told {
+    fn is_used(&self) -> bool {
+        let Self { read_bytes, written_bytes, reads, writes, .. } = self;
+        [read_bytes, written_bytes, reads, writes].iter().any(|figure| **figure > Some(0))
+    }
+}
+
+impl Disks {
+    /// Looks for what has come and gone, once a round.
+    pub(super) fn look(&mut self, host: &mut Host, trees: &Trees, now: Duration) {
+        if now >= self.due {
+            self.names.clear();
+            self.due = now + SELDOM;
+        }
+        if let Some(tree) = trees.of(Controller::Io).filter(|_| self.blkio.is_none() && !trees.unified()) {
+            self.is_silent = matches!(speaking(host, tree, "/"), Ok((None, true)));
+        }
+    }
+}
+
 /// Puts them.
 pub(super) fn put(
     host: &mut Host,
@@ -56,7 +84,7 @@ pub(super) fn put(
     disks: &mut Disks,
     page: &mut Page<'_>,
 ) -> Result<(), Error> {
-    if !page.wanted.any(&COUNTS) && !page.wanted.any(&COST) && !page.wanted.any(&BYTES) {
+    if ![&COUNTS[..], &COST, &BYTES, &scheduler::NAMES].iter().any(|metrics| page.wanted.any(metrics)) {
         return Ok(());
     }
     let Some(tree) = trees.of(Controller::Io) else { return Ok(()) };
@@ -66,8 +94,8 @@ pub(super) fn put(
             unified(text, &mut disks.told);
         }
     } else {
-        if disks.blkio.is_none() {
-            disks.blkio = speaking(host, tree, &node.path)?;
+        if disks.blkio.is_none() && !disks.is_silent && node.own.is_due {
+            (disks.blkio, _) = speaking(host, tree, &node.path)?;
         }
         let files = disks.blkio.map(|[bytes, counts]| [(bytes, true), (counts, false)]);
         for ((file, is_bytes), handle) in files.into_iter().flatten().zip(&mut node.own.io) {
@@ -75,34 +103,43 @@ pub(super) fn put(
                 separate(text, is_bytes, &mut disks.told);
             }
         }
+        disks.told.retain(|(_, told)| told.is_used());
     }
     // Version 1 takes what is written later for the kernel's own.
     let written = disks.told.iter().filter_map(|(_, told)| told.written_bytes);
     node.own.written = trees.unified().then(|| written.fold(0, u64::saturating_add));
     put_disks(host, disks, page);
-    Ok(())
+    match disks.blkio.filter(|_| !trees.unified()) {
+        Some([bytes, _]) => scheduler::put(host, tree, &node.path, bytes, disks, page),
+        None => Ok(()),
+    }
 }
 
-/// The files in which this cgroup tells that something was read or written, if it tells.
-fn speaking(host: &mut Host, tree: &str, path: &str) -> Result<Option<[&'static str; 2]>, Error> {
+/// The files in which this cgroup tells that something was read or written, if it tells; and whether what is below would be
+/// told there too.
+fn speaking(host: &mut Host, tree: &str, path: &str) -> Result<(Option<[&'static str; 2]>, bool), Error> {
+    let mut has_sums = false;
     for files in BLKIO {
         let mut told = Vec::new();
         if let Some(text) = host.cgroup(tree, path, files[0], &mut Handle::default())? {
             separate(text, true, &mut told);
+            has_sums |= files == BLKIO[2];
         }
         if told.iter().any(|(_, of)| of.read_bytes > Some(0) || of.written_bytes > Some(0)) {
-            return Ok(Some(files));
+            return Ok((Some(files), has_sums));
         }
     }
-    Ok(None)
+    Ok((None, has_sums))
+}
+
+impl Disks {
+    /// How a disk is called.
+    pub(super) fn name(&mut self, host: &mut Host, number: Number) -> &str {
+        self.names.entry(number).or_insert_with(|| name(host, number))
+    }
 }
 
 fn put_disks(host: &mut Host, disks: &mut Disks, page: &mut Page<'_>) {
-    let now = host.monotonic();
-    if now >= disks.due {
-        disks.names.clear();
-        disks.due = now + SELDOM;
-    }
     let Disks { names, told, .. } = disks;
     for (number, told) in told {
         let name = names.entry(*number).or_insert_with(|| name(host, *number));
@@ -111,6 +148,8 @@ fn put_disks(host: &mut Host, disks: &mut Disks, page: &mut Page<'_>) {
         page.put_of(Metric::FsWrites, of, told.writes);
         page.put_of(Metric::FsReadsBytes, of, told.read_bytes);
         page.put_of(Metric::FsWritesBytes, of, told.written_bytes);
+        page.put_of(Metric::SectorReads, of, told.read_bytes.map(|bytes| bytes / SECTOR));
+        page.put_of(Metric::SectorWrites, of, told.written_bytes.map(|bytes| bytes / SECTOR));
         for (metric, time) in COST.into_iter().zip(told.cost) {
             page.put_of(metric, of, time.and_then(microseconds));
         }
@@ -187,7 +226,7 @@ fn separate(text: &[u8], is_bytes: bool, told: &mut Vec<(Number, Told)>) {
 }
 
 /// `253:0`.
-fn number(word: &[u8]) -> Option<Number> {
+pub(super) fn number(word: &[u8]) -> Option<Number> {
     let colon = word.iter().position(|byte| *byte == b':')?;
     let part = |digits: Option<&[u8]>| u32::try_from(parse::number(digits?)?).ok();
     Some((part(word.get(..colon))?, part(word.get(colon + 1..))?))

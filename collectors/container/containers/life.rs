@@ -9,9 +9,11 @@ use crate::model::Value;
 use std::time::Duration;
 
 /// Puts them.
-pub(super) fn put(host: &Host, node: &Node<State>, page: &mut Page<'_>) {
+pub(super) fn put(host: &Host, node: &Node<State>, now: Duration, page: &mut Page<'_>) {
     page.put(Metric::StartTime, node.own.started.and_then(seconds));
-    page.put(Metric::LastSeen, seconds(host.wall()));
+    let told = node.own.named.as_ref().and_then(|named| named.created);
+    page.put(Metric::CreationTime, told.or(node.own.made).and_then(seconds));
+    page.put(Metric::LastSeen, seconds(now));
     let Kind::Container { id, .. } = &node.kind else { return };
     page.put(Metric::Restarts, node.own.named.as_ref().and_then(|named| named.attempt));
     if page.wanted.any(&[Metric::HealthState]) {

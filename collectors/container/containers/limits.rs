@@ -16,6 +16,7 @@ pub(super) struct Limits {
     memory_reservation: Option<u64>,
     memory_swap: Option<u64>,
     threads: Option<u64>,
+    memory_migrate: Option<u64>,
 }
 
 /// What depends on the quota.
@@ -28,7 +29,7 @@ const UNLIMITED: u64 = 1 << 62;
 impl Limits {
     /// Reads those of a cgroup, as far as they are wanted: each file that is looked at costs the kernel a kilobyte.
     pub(super) fn read(host: &mut Host, trees: &Trees, path: &str, wanted: Wanted) -> Result<Self, Error> {
-        use Controller::{Cpu, Memory, Pids};
+        use Controller::{Cpu, Cpuset, Memory, Pids};
         let mut read = Files { host, trees, path };
         let mut limits = Limits::default();
         let unified = trees.unified();
@@ -56,6 +57,10 @@ impl Limits {
         if wanted.any(&[Metric::ThreadsMax]) {
             limits.threads = read.number(Pids, "pids.max")?;
         }
+        // In version 2 it always does.
+        if wanted.any(&[Metric::MemoryMigrate]) && !unified {
+            limits.memory_migrate = read.number(Cpuset, "cpuset.memory_migrate")?;
+        }
         Ok(limits)
     }
 
@@ -68,6 +73,7 @@ impl Limits {
         page.put(Metric::MemoryReservation, self.memory_reservation);
         page.put(Metric::MemorySwapLimit, self.memory_swap);
         page.put(Metric::ThreadsMax, self.threads);
+        page.put(Metric::MemoryMigrate, self.memory_migrate);
     }
 }
 

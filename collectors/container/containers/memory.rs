@@ -89,12 +89,48 @@ impl Kills {
     }
 }
 
+/// Whether anything is swapped out on this machine: where nothing is, nobody has any there.
+#[derive(Debug)]
+pub(super) struct Swap {
+    meminfo: KeptFile,
+    /// How much there is, and how much of it is in use; `None`: that is not known.
+    found: Option<(u64, u64)>,
+}
+
+impl Default for Swap {
+    fn default() -> Self {
+        Self { meminfo: KeptFile::shared("meminfo"), found: None }
+    }
+}
+
+impl Swap {
+    /// Looks, once a round. In version 1 `memory.stat` tells of it, which is read anyway.
+    pub(super) fn look(&mut self, host: &mut Host, trees: &Trees) {
+        if trees.unified() {
+            let told = host.read_kept(&mut self.meminfo).ok();
+            let [total, free] = told.map(|text| keys(text, [b"SwapTotal:", b"SwapFree:"])).unwrap_or_default();
+            self.found = total.zip(free).and_then(|(total, free)| Some((total, total.checked_sub(free)?)));
+        }
+    }
+
+    /// What a cgroup has there, in version 2. Whether the kernel counts it at all is looked up now and then.
+    fn of(&self, host: &mut Host, tree: &str, node: &mut Node<State>) -> Result<Option<u64>, Error> {
+        match self.found {
+            Some((0, _)) => return Ok(Some(0)),
+            Some((_, 0)) if !node.own.is_due => return Ok((!node.own.swap.is_absent()).then_some(0)),
+            _ => {}
+        }
+        let text = host.cgroup(tree, &node.path, "memory.swap.current", &mut node.own.swap)?;
+        Ok(text.and_then(|text| parse::number(parse::trim(text))))
+    }
+}
+
 /// Puts what is told of a cgroup that is not the root.
 pub(super) fn put(
     host: &mut Host,
     trees: &Trees,
     node: &mut Node<State>,
-    kills: &Kills,
+    (kills, swap): (&Kills, &Swap),
     page: &mut Page<'_>,
 ) -> Result<(), Error> {
     let Some(tree) = trees.of(Controller::Memory) else { return Ok(()) };
@@ -103,7 +139,7 @@ pub(super) fn put(
     let mut usage = None;
     if page.wanted.any(&[Metric::MemoryUsage, Metric::WorkingSet]) {
         let file = name("memory.current", "memory.usage_in_bytes");
-        let text = host.cgroup_kept(tree, &node.path, file, &mut node.own.memory)?;
+        let text = host.cgroup(tree, &node.path, file, &mut node.own.memory)?;
         usage = text.and_then(|text| parse::number(parse::trim(text)));
         page.put(Metric::MemoryUsage, usage);
     }
@@ -112,9 +148,8 @@ pub(super) fn put(
     {
         put_stat(&stat(text, unified), usage, page);
     }
-    if unified && page.wanted.any(&[Metric::Swap]) {
-        let text = host.cgroup(tree, &node.path, "memory.swap.current", &mut node.own.swap)?;
-        page.put(Metric::Swap, text.and_then(|text| parse::number(parse::trim(text))));
+    if unified && page.wanted.any(&[Metric::Swap]) && !node.own.memory.is_absent() {
+        page.put(Metric::Swap, swap.of(host, tree, node)?);
     }
     if page.wanted.any(&[Metric::MaxUsage]) {
         let file = name("memory.peak", "memory.max_usage_in_bytes");
@@ -125,8 +160,16 @@ pub(super) fn put(
         let text = host.cgroup(tree, &node.path, "memory.kmem.usage_in_bytes", &mut node.own.memory_kernel)?;
         page.put(Metric::KernelUsage, text.and_then(|text| parse::number(parse::trim(text))));
     }
-    // Before Linux 4.13, version 1 counted none at all.
-    let must_look = (kills.looks > 0 || node.own.kills.is_none()) && (unified || kills.last.is_some());
+    let must_look = match kills.last {
+        // Where nobody was ever killed, nobody was here.
+        Some(0) if usage.is_some() => {
+            node.own.kills = Some(0);
+            false
+        }
+        // Before Linux 4.13, version 1 counted none at all.
+        None if !unified => false,
+        _ => kills.looks > 0 || node.own.kills.is_none(),
+    };
     if page.wanted.any(&EVENTS) || (page.wanted.any(&[Metric::OomEvents]) && must_look) {
         put_events(host, (tree, unified), node, page)?;
     }

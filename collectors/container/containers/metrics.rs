@@ -27,6 +27,12 @@ metrics! {
         "Processor time used outside of the kernel, in seconds, from cpu.stat or cpuacct.stat."
     CpuSystem = counter "container_cpu_system_seconds_total" []
         "Processor time used in the kernel, in seconds, from cpu.stat or cpuacct.stat."
+    SchedRun = counter "container_cpu_schedstat_run_seconds_total" []
+        "How long the first threads of its processes have run, in seconds, from /proc/PID/schedstat."
+    SchedRunqueue = counter "container_cpu_schedstat_runqueue_seconds_total" []
+        "How long the first threads of its processes have waited for a processor, in seconds, from /proc/PID/schedstat."
+    SchedPeriods = counter "container_cpu_schedstat_run_periods_total" []
+        "How often the first threads of its processes were put on a processor, from /proc/PID/schedstat."
     CfsPeriods = counter "container_cpu_cfs_periods_total" []
         "How many periods of the quota of processor time have passed while there was something to run, from cpu.stat."
     CfsThrottledPeriods = counter "container_cpu_cfs_throttled_periods_total" []
@@ -79,6 +85,8 @@ metrics! {
         "Anonymous pages that were needed again soon after they had been taken away, from memory.stat."
     NumaPages = gauge "container_memory_numa_pages" ["type" "scope" "node"]
         "Pages in use on each memory node, from memory.numa_stat."
+    MemoryMigrate = gauge "container_memory_migrate" []
+        "1 if its memory moves with it when it is moved to other memory nodes, else 0, from cpuset.memory_migrate."
     OomEvents = counter "container_oom_events_total" []
         "How many of its processes the kernel killed because it was out of memory, from memory.events or memory.oom_control."
     FsReadsBytes = counter "container_fs_reads_bytes_total" ["device"]
@@ -89,6 +97,22 @@ metrics! {
         "How many reads reached disks, from io.stat or blkio.throttle.io_serviced."
     FsWrites = counter "container_fs_writes_total" ["device"]
         "How many writes reached disks, from io.stat or blkio.throttle.io_serviced."
+    SectorReads = counter "container_fs_sector_reads_total" ["device"]
+        "Read from disks, in sectors of 512 bytes: the bytes of container_fs_reads_bytes_total."
+    SectorWrites = counter "container_fs_sector_writes_total" ["device"]
+        "Written to disks, in sectors of 512 bytes: the bytes of container_fs_writes_bytes_total."
+    ReadsMerged = counter "container_fs_reads_merged_total" ["device"]
+        "How many reads were joined to others before they reached the disk, from io_merged_recursive of BFQ or CFQ."
+    WritesMerged = counter "container_fs_writes_merged_total" ["device"]
+        "How many writes were joined to others before they reached the disk, from io_merged_recursive of BFQ or CFQ."
+    ReadSeconds = counter "container_fs_read_seconds_total" ["device"]
+        "How long the disk took for its reads, in seconds, from io_service_time_recursive of BFQ or CFQ."
+    WriteSeconds = counter "container_fs_write_seconds_total" ["device"]
+        "How long the disk took for its writes, in seconds, from io_service_time_recursive of BFQ or CFQ."
+    IoTime = counter "container_fs_io_time_seconds_total" ["device"]
+        "How long the disk took for all that it had to do for it, in seconds, from io_service_time_recursive of BFQ or CFQ."
+    IoCurrent = gauge "container_fs_io_current" ["device"]
+        "How many reads and writes wait for the disk, from io_queued_recursive of BFQ or CFQ."
     IoCostUsage = counter "container_fs_io_cost_usage_seconds_total" ["device"]
         "Time of the disk that it was charged for, in seconds, from io.stat where io.cost is on."
     IoCostWait = counter "container_fs_io_cost_wait_seconds_total" ["device"]
@@ -119,6 +143,8 @@ metrics! {
         "The limit of swap space, in bytes, from memory.swap.max, or with memory from memory.memsw.limit_in_bytes; 0 means none."
     StartTime = gauge "container_start_time_seconds" []
         "When it was started, in seconds since 1970."
+    CreationTime = gauge "container_creation_time_seconds" []
+        "When it was made, in seconds since 1970, as its runtime tells; else when its cgroup was."
     LastSeen = gauge "container_last_seen" []
         "When it was seen last, in seconds since 1970."
     CpuWaiting = counter "container_pressure_cpu_waiting_seconds_total" []

@@ -15,14 +15,17 @@ mod memory;
 mod metrics;
 mod network;
 mod numa;
+mod options;
 mod pressure;
 mod processes;
 mod root;
+mod schedule;
+mod scheduler;
 mod sockets;
 mod state;
 
 use crate::kit::cgroup::{Controller, Forest, Kind, Life, Named, Node, Trees, is_of_a_user};
-use crate::kit::{Error, Host, KeptFile, Opt, OptKind, Options, Root, parse};
+use crate::kit::{Error, Host, KeptFile, Options, Root, parse};
 use crate::model::{Batch, Family, gauge};
 use crate::{Collector, Group, Pace, Spec};
 use filesystem::Filesystems;
@@ -30,9 +33,11 @@ use hugetlb::Sizes;
 use io::Disks;
 use labels::Style;
 use limits::Limits;
-use memory::Kills;
+use memory::{Kills, Swap};
 use metrics::{FAMILIES, Metric, Page, Wanted};
 use network::{Networks, Place};
+use options::OPTIONS;
+use pressure::Stalls;
 use regex_lite::Regex;
 use state::State;
 use std::sync::Arc;
@@ -55,49 +60,6 @@ pub static SPEC: Spec = Spec {
         open,
     )
 };
-
-const LEVELS: &[&str] = &["root", "slices", "services", "pods", "sandboxes", "containers"];
-const OPTIONS: &[Opt] = &[
-    Opt {
-        name: "levels",
-        kind: OptKind::Words(LEVELS),
-        default: "root,slices,services,pods,sandboxes,containers",
-        help: "The kinds of cgroups that are told of.",
-    },
-    Opt {
-        name: "families",
-        kind: OptKind::Regex,
-        default: "",
-        help: "The families that are told of every cgroup, beside those that dashboards need; .* for all.",
-    },
-    Opt {
-        name: "legacy-labels",
-        kind: OptKind::Flag,
-        default: "false",
-        help: "Whether pod_name, container_name and systemd_service_name are put beside the labels of today.",
-    },
-    Opt {
-        name: "name-style",
-        kind: OptKind::Words(&["kubelet", "dockershim"]),
-        default: "kubelet",
-        help: "What the label name of a container of Kubernetes is: the runtime's, or k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT.",
-    },
-    Opt {
-        name: "labels",
-        kind: OptKind::Regex,
-        default: "",
-        help: "The labels of containers that are told as container_label_NAME; .* for all, at most 32 of each container.",
-    },
-    Opt {
-        name: "omit",
-        kind: OptKind::Words(&["id", "name"]),
-        default: "",
-        help: "The labels that are left out; without id, only containers can be told apart.",
-    },
-    filesystem::WALK,
-    filesystem::WALK_RATE,
-    filesystem::WALK_PERIOD,
-];
 
 /// What is told of containers: what dashboards and rules use. With a quota and one disk these are at most 32 series, and 8
 /// where it has a network of its own, which those of pods have not: 40. Each further disk has 4, each further interface 8,
@@ -164,13 +126,20 @@ struct Reader {
     sandboxes: Wanted,
     containers: Wanted,
     style: Style,
+    /// Processor time is told by processor.
+    per_cpu: bool,
     disks: Disks,
     kills: Kills,
+    stalls: Stalls,
+    swap: Swap,
     filesystems: Filesystems,
     sizes: Sizes,
     networks: Networks,
     /// Until when, by [`Host::monotonic`], this round may count what costs much.
     until: Duration,
+    /// When this round began, by [`Host::monotonic`] and by [`Host::wall`].
+    now: Duration,
+    wall: Duration,
     meminfo: KeptFile,
     stat: KeptFile,
 }
@@ -185,8 +154,12 @@ fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>
 impl Collector for Containers {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         let reader = &mut self.reader;
-        reader.until = host.monotonic() + PATIENCE;
+        (reader.now, reader.wall) = (host.monotonic(), host.wall());
+        reader.until = reader.now + PATIENCE;
         reader.kills.look(host);
+        reader.stalls.look(host, &self.forest.trees);
+        reader.swap.look(host, &self.forest.trees);
+        reader.disks.look(host, &self.forest.trees, reader.now);
         reader.filesystems.begin(host, out);
         self.forest.round(host, &mut |host, trees, node| reader.put(host, trees, node, out))?;
         reader.filesystems.end(host, out);
@@ -219,20 +192,25 @@ impl Reader {
             sandboxes: level("sandboxes", NETWORK),
             containers: level("containers", LEAN.and(NETWORK).and(age)),
             style: Style::new(options),
+            per_cpu: options.flag("per-cpu"),
             disks: Disks::default(),
             kills: Kills::default(),
+            stalls: Stalls::default(),
+            swap: Swap::default(),
             filesystems: Filesystems::new(host, options),
             sizes: Sizes::default(),
             networks: Networks::new(),
             until: Duration::ZERO,
+            now: Duration::ZERO,
+            wall: Duration::ZERO,
             meminfo: KeptFile::shared("meminfo"),
             stat: KeptFile::shared("stat"),
         }
     }
 
     fn put(&mut self, host: &mut Host, trees: &Trees, node: &mut Node<State>, out: &mut Batch) -> Life {
-        let (is_new, is_due) = Self::due(host, node);
-        self.name(host, trees, node, is_new, is_due);
+        let is_new = self.due(node);
+        self.name(host, trees, node, is_new);
         let wanted = match &node.kind {
             Kind::Root => self.root,
             Kind::Slice => self.slices,
@@ -246,7 +224,7 @@ impl Reader {
         if wanted.is_empty() {
             return Life::Alive;
         }
-        if is_due {
+        if node.own.is_due {
             Self::recall(host, trees, node, wanted, out);
         }
         let of = self.style.entity(node, out);
@@ -263,15 +241,15 @@ impl Reader {
         }
     }
 
-    /// Whether a cgroup is new, and whether it is time for what changes seldom.
-    fn due(host: &Host, node: &mut Node<State>) -> (bool, bool) {
-        let now = host.monotonic();
-        let is_new = node.own.due == Duration::ZERO;
-        let is_due = now >= node.own.due;
-        if is_due {
-            node.own.due = now + SELDOM;
+    /// Whether a cgroup is new; notes whether it is time for what changes seldom.
+    fn due(&self, node: &mut Node<State>) -> bool {
+        let own = &mut node.own;
+        let is_new = own.due == Duration::ZERO;
+        own.is_due = self.now >= own.due;
+        if own.is_due {
+            own.due = self.now + SELDOM;
         }
-        (is_new, is_due)
+        is_new
     }
 
     /// Reads what changes seldom.
@@ -283,6 +261,9 @@ impl Reader {
         if node.own.started.is_none() {
             node.own.started = life::started(host, trees, node);
         }
+        if node.own.made.is_none() && wanted.any(&[Metric::CreationTime]) {
+            node.own.made = host.cgroup_made(trees, &node.path);
+        }
         let limits = Limits::read(host, trees, &node.path, wanted);
         if let Some(limits) = out.found(limits) {
             node.own.limits = limits;
@@ -290,7 +271,7 @@ impl Reader {
     }
 
     /// Asks who it is: when it is new, until all is known, and seldom later, so that a new name is heard of.
-    fn name(&mut self, host: &mut Host, trees: &Trees, node: &mut Node<State>, is_new: bool, is_due: bool) {
+    fn name(&mut self, host: &mut Host, trees: &Trees, node: &mut Node<State>, is_new: bool) {
         if is_of_a_user(&node.path) {
             return;
         }
@@ -301,7 +282,7 @@ impl Reader {
                     host.machine().names.renew(id);
                 }
                 let pid = own.named.as_ref().and_then(|named| named.pid);
-                if pid.is_some() && !is_due {
+                if pid.is_some() && !own.is_due {
                     return;
                 }
                 let named = host.who(*runtime, id);
@@ -334,9 +315,10 @@ impl Reader {
         node: &mut Node<State>,
         page: &mut Page<'_>,
     ) -> Result<(), Error> {
-        survive(cpu::put(host, trees, node, page), page)?;
-        survive(memory::put(host, trees, node, &self.kills, page), page)?;
-        for part in [pressure::put, threads, numa::put] {
+        survive(cpu::put(host, trees, node, self.per_cpu, page), page)?;
+        survive(memory::put(host, trees, node, (&self.kills, &self.swap), page), page)?;
+        survive(pressure::put(host, trees, node, &self.stalls, page), page)?;
+        for part in [threads, numa::put, schedule::put] {
             survive(part(host, trees, node, page), page)?;
         }
         survive(io::put(host, trees, node, &mut self.disks, page), page)?;
@@ -344,7 +326,7 @@ impl Reader {
         survive(processes::put(host, trees, node, self.until, page), page)?;
         survive(self.filesystems.take(host, node, page), page)?;
         node.own.limits.put(page);
-        life::put(host, node, page);
+        life::put(host, node, self.wall, page);
         Ok(())
     }
 }

@@ -3,6 +3,8 @@
 use super::filesystem;
 use super::limits::Limits;
 use super::network::{Place, Seat};
+use super::pressure::Pressure;
+use super::schedule::Schedule;
 use crate::kit::cgroup::{Handle, Named};
 use crate::model::Value;
 use std::sync::Arc;
@@ -17,14 +19,17 @@ pub(super) struct State {
     pub(super) labels: Vec<(String, String)>,
     /// When it was started, in wall-clock time.
     pub(super) started: Option<Duration>,
+    /// When its cgroup was made, if somebody asks for that.
+    pub(super) made: Option<Duration>,
     /// What it may use.
     pub(super) limits: Limits,
     /// Where it writes.
     pub(super) layer: filesystem::Place,
     /// What it has written to disks so far, in bytes, where the kernel knows on whose behalf it writes.
     pub(super) written: Option<u64>,
-    /// When what changes seldom is read again.
+    /// When what changes seldom is read again, and whether that is in this round.
     pub(super) due: Duration,
+    pub(super) is_due: bool,
     /// Time outside of the kernel and in it, of version 1, and what it had used in all when that was read.
     pub(super) ticks: (Option<Value>, Option<Value>),
     pub(super) ticks_at: Option<Value>,
@@ -43,8 +48,10 @@ pub(super) struct State {
     pub(super) memory_failcnt: Handle,
     pub(super) swap: Handle,
     pub(super) io: [Handle; 2],
-    pub(super) pressure: [Handle; 3],
+    pub(super) pressure: [Pressure; 3],
     pub(super) threads: Handle,
+    /// Of the processes, where that is asked for.
+    pub(super) schedule: Option<Box<Schedule>>,
 }
 
 impl State {
@@ -54,6 +61,7 @@ impl State {
         let Self { memory_events, memory_failcnt, swap, io, pressure, threads, .. } = self;
         let single = [cpu_stat, cpuacct_stat, memory, memory_stat, memory_peak, memory_kernel];
         let more = [memory_events, memory_failcnt, swap, threads];
-        single.into_iter().chain(more).chain(io).chain(pressure).for_each(Handle::retry);
+        single.into_iter().chain(more).chain(io).for_each(Handle::retry);
+        pressure.iter_mut().for_each(|of| of.handle.retry());
     }
 }

@@ -122,6 +122,42 @@ fn labels_by_choice() {
     assert!(!page.contains("container_label_io"), "{page}");
 }
 
+/// What only version 1 tells, or somebody asks for.
+#[test]
+fn families_by_choice() {
+    let tree = Tree::new(&[("calls/clock", "wall 1700001000\nboot 900\n")]);
+    let file = |tree_of: &str, name: &str, text: &str| {
+        tree.write(&format!("cgroup/{tree_of}/docker/{ID}/{name}"), text);
+    };
+    file("memory", "memory.usage_in_bytes", "1\n");
+    file("cpuset", "cpuset.memory_migrate", "1\n");
+    file("cpu,cpuacct", "cpuacct.usage", "3500000000\n");
+    file("cpu,cpuacct", "cpuacct.usage_percpu", "2000000000 0 1500000000 \n");
+    let of = format!("{{id=\"/docker/{ID}\",name=\"{ID}\"");
+    let usage = |page: &str| -> Vec<String> {
+        let lines = page.lines().filter_map(|line| line.strip_prefix("container_cpu_usage_seconds_total"));
+        lines.map(|line| line.replace(&of, "{")).collect()
+    };
+    let levels = ("levels", "containers");
+    let page = tree.open(&SPEC, &[levels]).round();
+    assert_eq!(usage(&page), ["{,cpu=\"total\"} 3.5"]);
+    assert!(!page.contains("creation") && !page.contains("migrate"), "{page}");
+    let says = r#"{"Name":"/web","Created":"2023-11-14T22:13:20.5Z","State":{"Pid":0},"Config":{"Image":"nginx"}}"#;
+    let asked = ("families", "container_(creation_time|memory_migrate)");
+    let page = tree.open(&SPEC, &[levels, ("per-cpu", "true"), asked]).round();
+    assert_eq!(usage(&page), ["{,cpu=\"cpu00\"} 2", "{,cpu=\"cpu02\"} 1.5"]);
+    assert!(page.contains(&format!("container_memory_migrate{of}}} 1\n")), "{page}");
+    assert!(page.contains("container_creation_time_seconds{"), "{page}");
+    tree.write(&format!("rootfs/var/lib/docker/containers/{ID}/config.v2.json"), says);
+    let page = tree.open(&SPEC, &[levels, asked]).round();
+    let line =
+        format!("container_creation_time_seconds{{id=\"/docker/{ID}\",name=\"web\",image=\"nginx\"}} 1700000000.5\n");
+    assert!(page.contains(&line), "{line} in\n{page}");
+    // Where the kernel does not tell by processor, all is told in one.
+    tree.remove(&format!("cgroup/cpu,cpuacct/docker/{ID}/cpuacct.usage_percpu"));
+    assert_eq!(usage(&tree.open(&SPEC, &[levels, ("per-cpu", "true")]).round()).len(), 1);
+}
+
 mod budget;
 mod hostile;
 mod rounds;

@@ -40,6 +40,11 @@ impl Handle {
         self.kept.is_some()
     }
 
+    /// Whether it was looked for and was not there.
+    pub fn is_absent(&self) -> bool {
+        self.is_absent
+    }
+
     /// Looks again for a file that was not there: controllers may be enabled late.
     pub fn retry(&mut self) {
         self.is_absent = false;
@@ -159,12 +164,18 @@ impl Host {
         Ok((stat.st_ino, stat.st_nlink.into()))
     }
 
-    /// When the cgroup was made, as far as its files tell, in wall-clock time: the kernel gives a file of it the time at which
-    /// it was first looked at, so the oldest of all is nearest. In version 1, that may be in any of the trees. It was made
-    /// after the machine was started, whatever boards without a clock of their own took for the time then.
+    /// When the cgroup was made, as far as its folders tell, in wall-clock time: the kernel gives a folder of it the time at
+    /// which it was first looked at, so the oldest of all is nearest. In version 1, that may be in any of the trees. It was
+    /// made after the machine was started, whatever boards without a clock of their own took for the time then.
+    ///
+    /// A folder that was given attributes, as systemd does in version 2, shows the time of the newest folder in it: where there
+    /// are any, a file tells more. Nowhere else is one looked at, for each costs the kernel a kilobyte.
     pub fn cgroup_made(&mut self, trees: &Trees, path: &str) -> Option<Duration> {
-        let old = if trees.unified() { "cgroup.events" } else { "cgroup.clone_children" };
-        let files = trees.all().into_iter().flat_map(|tree| [(tree, ""), (tree, old)]);
+        let folders = trees.all().into_iter().map(|tree| (tree, ""));
+        // Two links: nothing is in it.
+        let mut is_above = |tree: &&str| !matches!(self.cgroup_folder(tree, path), Ok((_, 2)) | Err(_));
+        let of_systemd = trees.of_pressure().filter(&mut is_above);
+        let files = folders.chain(of_systemd.map(|tree| (tree, "cgroup.events")));
         let touched = files.filter_map(|(tree, file)| self.cgroup_touched(tree, path, file)).min()?;
         let clock = &self.machine.clock;
         Some(touched.max(clock.wall().saturating_sub(clock.boot())))

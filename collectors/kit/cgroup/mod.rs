@@ -19,5 +19,5 @@ pub use health::{Health, Healths};
 pub use name::{Kind, Qos, Runtime, is_of_a_user};
 pub use trees::{Controller, Trees};
 pub(super) use who::read_anyhow;
-pub use who::{Named, Names};
+pub use who::{Named, Names, VolumeData};
 pub use written::{Layer, Written};

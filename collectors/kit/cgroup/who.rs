@@ -16,6 +16,9 @@ mod files;
 mod json;
 mod parse;
 mod pods;
+mod volume;
+
+pub use volume::VolumeData;
 
 use book::{Book, ENTRIES_MAX, Entry, FORGET, RETRIES};
 
@@ -41,6 +44,8 @@ pub struct Named {
     pub is_sandbox: bool,
     /// How often it was started anew, where that is told.
     pub attempt: Option<u32>,
+    /// When it was made, in wall-clock time since 1970, where that is told; it may have been started since.
+    pub created: Option<Duration>,
     /// Its first process, as the machine numbers it; never 0.
     pub pid: Option<u32>,
     /// What else the runtime was told to keep with it, as far as somebody wants it.
@@ -173,6 +178,7 @@ impl Names {
             entry.is_proven |= named.pid == old.pid;
             named.pid = named.pid.or(old.pid);
             named.attempt = named.attempt.or(old.attempt);
+            named.created = named.created.or(old.created);
         }
         entry.set(named, &mut book.pods, now);
     }

@@ -29,6 +29,11 @@ impl Written {
         *lock(&self.0) = layers;
     }
 
+    /// Whether anything was told of a container.
+    pub fn knows(&self, id: &str) -> bool {
+        lock(&self.0).contains_key(id)
+    }
+
     /// What was told of a container.
     pub fn of(&self, id: &str) -> Option<Layer> {
         lock(&self.0).get(id).cloned()

@@ -13,7 +13,7 @@ fn machine() -> Tree {
     let tree = Tree::new(&[
         ("calls/clock", "wall 1700000100\nboot 100\n"),
         ("cgroup/cgroup.controllers", "cpu memory\n"),
-        ("proc/vmstat", "oom_kill 0\n"),
+        ("proc/vmstat", "oom_kill 20\n"),
     ]);
     network(&tree, 1, 1_000);
     tree.write("proc/net/dev", "-> ../1/net/dev");
@@ -135,7 +135,7 @@ fn a_pod_whose_sandbox_is_replaced() {
         tree.remove(&format!("cgroup{}", scope(digit)));
         tree.remove(&format!("proc/{pid}"));
     }
-    tree.write("proc/vmstat", "oom_kill 1\n");
+    tree.write("proc/vmstat", "oom_kill 21\n");
     tree.write(&format!("cgroup{pod}/memory.events"), "oom_kill 6\n");
     let second = round(&mut opened);
     process(&tree, 20, &scope("c"), Ok(3));
@@ -230,7 +230,7 @@ fn kills_are_looked_for_when_the_machine_had_some() {
     assert_eq!((kills(), kills(), kills()), (1.0, 1.0, 1.0));
     events(9);
     assert_eq!(kills(), 1.0, "the machine had none");
-    machine_s(1);
+    machine_s(21);
     events(2);
     assert_eq!(kills(), 2.0);
     // The cgroup is told of a little later.
@@ -259,8 +259,10 @@ fn the_files_that_tell_of_disks_on_version_1_stay_the_same() {
     file("bfq.io_serviced_recursive", "Total 0\n");
     let mut opened = tree.open(&SPEC, &[("levels", "containers")]);
     assert_eq!(figures(&round(&mut opened), "container_fs_reads_bytes_total").len(), 0);
-    file("throttle.io_service_bytes", "8:0 Read 4096\n8:0 Write 0\nTotal 4096\n");
-    file("throttle.io_serviced", "8:0 Read 7\n8:0 Write 0\nTotal 7\n");
+    file("throttle.io_service_bytes", "7:0 Read 0\n7:0 Write 0\n8:0 Read 4096\n8:0 Write 0\nTotal 4096\n");
+    file("throttle.io_serviced", "7:0 Read 0\n7:0 Write 0\n8:0 Read 7\n8:0 Write 0\nTotal 7\n");
+    let page = round(&mut opened);
+    assert_eq!(figures(&page, "container_fs_reads_total").len(), 0, "it is looked for every half minute");
     let page = round(&mut opened);
     assert_eq!((one(&page, "container_fs_reads_bytes_total"), one(&page, "container_fs_reads_total")), (4096.0, 7.0));
     // Somebody sets BFQ for a disk: what it counts from then on is less.
@@ -269,10 +271,90 @@ fn the_files_that_tell_of_disks_on_version_1_stay_the_same() {
 }
 
 #[test]
+fn while_the_root_of_version_1_tells_of_no_disk_nobody_else_is_asked() {
+    let tree = Tree::new(&[]);
+    let files = |path: &str, bytes: u32| {
+        for (name, figure) in [("service_bytes_recursive", bytes), ("serviced_recursive", bytes / 4096)] {
+            let text = format!("8:0 Read {figure}\n8:0 Write 0\nTotal {figure}\n");
+            tree.write(&format!("cgroup/blkio{path}/blkio.throttle.io_{name}"), &text);
+        }
+    };
+    let of_one = format!("/docker/{ID}");
+    tree.write(&format!("cgroup/memory{of_one}/memory.usage_in_bytes"), "1\n");
+    files("", 0);
+    files(&of_one, 4096);
+    let mut opened = tree.open(&SPEC, &[("levels", "containers")]);
+    let mut reads = || figures(&round(&mut opened), "container_fs_reads_total").len();
+    assert_eq!([reads(), reads(), reads()], [0; 3]);
+    files("", 4096);
+    assert_eq!([reads(), reads()], [0, 1], "within half a minute");
+}
+
+#[test]
+fn pressure_is_read_again_when_somebody_on_the_machine_had_to_wait() {
+    let tree = machine();
+    let total = |path: &str, total: u32| tree.write(path, &format!("some avg10=0.00 total={total}\n"));
+    let own = format!("cgroup{}/cpu.pressure", container());
+    let whole = "proc/pressure/cpu";
+    total(&own, 1_000_000);
+    let mut opened = tree.open(&SPEC, &[("levels", "containers")]);
+    let waiting = |opened: &mut Opened| one(&round(opened), "container_pressure_cpu_waiting_seconds_total");
+    // Without the machine's own figure it is read every time.
+    assert_eq!(waiting(&mut opened), 1.0);
+    total(&own, 2_000_000);
+    assert_eq!(waiting(&mut opened), 2.0);
+    total(whole, 7);
+    assert_eq!(waiting(&mut opened), 2.0);
+    total(&own, 3_000_000);
+    assert_eq!(waiting(&mut opened), 2.0, "nobody on the machine had to wait");
+    total(whole, 8);
+    assert_eq!(waiting(&mut opened), 3.0);
+    total(&own, 4_000_000);
+    assert_eq!([waiting(&mut opened), waiting(&mut opened)], [3.0, 4.0], "every half minute in any case");
+}
+
+#[test]
+fn swap_is_read_where_something_is_swapped_out() {
+    let tree = machine();
+    let own = |bytes: &str| tree.write(&format!("cgroup{}/memory.swap.current", container()), bytes);
+    let free = |kibibytes: u32| tree.write("proc/meminfo", &format!("SwapTotal: 8 kB\nSwapFree: {kibibytes} kB\n"));
+    own("0\n");
+    tree.write(&format!("cgroup{}/memory.current", container()), "4096\n");
+    free(8);
+    let mut opened = tree.open(&SPEC, &[("levels", "containers")]);
+    let mut swap = || one(&round(&mut opened), "container_memory_swap");
+    assert_eq!([swap(), swap()], [0.0, 0.0]);
+    free(4);
+    own("4096\n");
+    assert_eq!([swap(), swap()], [4096.0, 4096.0]);
+    free(8);
+    assert_eq!(swap(), 4096.0, "it is the file that is believed, when it is looked at");
+    assert_eq!(swap(), 0.0);
+    tree.write("proc/meminfo", "SwapTotal: 0 kB\nSwapFree: 0 kB\n");
+    assert_eq!([swap(), swap()], [0.0, 0.0], "nobody has any");
+}
+
+#[test]
+fn where_the_machine_never_killed_nobody_is_looked_into() {
+    let tree = machine();
+    tree.write("proc/vmstat", "oom_kill 0\n");
+    let path = container();
+    tree.write(&format!("cgroup{path}/memory.current"), "4096\n");
+    tree.write(&format!("cgroup{path}/memory.events"), "oom_kill 7\n");
+    let mut opened = tree.open(&SPEC, &[("levels", "containers")]);
+    assert_eq!(one(&round(&mut opened), "container_oom_events_total"), 0.0);
+    tree.write("proc/vmstat", "oom_kill 1\n");
+    assert_eq!(one(&round(&mut opened), "container_oom_events_total"), 7.0);
+}
+
+#[test]
 fn when_one_of_version_1_was_made() {
     let tree = Tree::new(&[("calls/clock", "wall 1700001000\nboot 900\n")]);
     let trees = ["memory", "cpu,cpuacct", "pids"];
-    trees.iter().for_each(|name| tree.write(&format!("cgroup/{name}/docker/{ID}/cgroup.clone_children"), "0\n"));
+    trees.iter().for_each(|name| tree.write(&format!("cgroup/{name}/docker/{ID}/cgroup.procs"), ""));
+    tree.write("cgroup/unified/cgroup.controllers", "\n");
+    tree.write(&format!("cgroup/unified/docker/{ID}/cgroup.events"), "populated 0\n");
+    tree.write(&format!("cgroup/unified/docker/{ID}/child/cgroup.procs"), "");
     let touch = |name: &str, seconds: u64| {
         let path = format!("{}/cgroup/{name}", tree.path());
         std::fs::File::open(path).unwrap().set_modified(std::time::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
@@ -282,7 +364,7 @@ fn when_one_of_version_1_was_made() {
     touch(&format!("memory/docker/{ID}"), 1_700_000_900);
     assert_eq!(start(&tree), 1_700_000_900.0);
     // Any of the trees may have been looked at before.
-    touch(&format!("pids/docker/{ID}/cgroup.clone_children"), 1_700_000_500);
+    touch(&format!("unified/docker/{ID}/cgroup.events"), 1_700_000_500);
     assert_eq!(start(&tree), 1_700_000_500.0);
     touch(&format!("cpu,cpuacct/docker/{ID}"), 1_700_000_200);
     assert_eq!(start(&tree), 1_700_000_200.0);

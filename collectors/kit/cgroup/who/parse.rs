@@ -3,6 +3,7 @@
 use super::json::{Broken, Json};
 use super::{Keep, Named};
 use std::io::Read;
+use std::time::Duration;
 
 /// `{"annotations":{"io.kubernetes.cri.sandbox-name":"shop-0", …}, …}`: the bundle that a runtime is given, of
 /// containerd, CRI-O and Podman; of all else in it, nothing is kept.
@@ -47,6 +48,7 @@ fn label(named: &mut Named, json: &mut Json<'_>, name: &str, keep: &Keep) -> Res
         name,
         "io.kubernetes.cri.container-type"
             | "io.kubernetes.cri-o.ContainerType"
+            | "io.kubernetes.cri-o.Created"
             | "io.kubernetes.docker.type"
             | "io.kubernetes.container.restartCount"
             | "annotation.io.kubernetes.container.restartCount"
@@ -61,6 +63,7 @@ fn label(named: &mut Named, json: &mut Json<'_>, name: &str, keep: &Keep) -> Res
     match place {
         Some(place) => *place = text,
         None if !says => {}
+        None if name.ends_with("Created") => named.created = rfc3339(&text),
         None if name.ends_with("restartCount") => named.attempt = text.parse().ok().or(named.attempt),
         None => named.is_sandbox = matches!(text.as_str(), "sandbox" | "podsandbox"),
     }
@@ -75,6 +78,10 @@ pub(super) fn docker(from: &mut dyn Read, keep: &Keep) -> Result<Named, Broken> 
         "Name" => {
             let text = json.text()?.unwrap_or_default();
             text.trim_start_matches('/').clone_into(&mut named.name);
+            Ok(())
+        }
+        "Created" => {
+            named.created = json.text()?.and_then(|text| rfc3339(&text));
             Ok(())
         }
         "RestartCount" => {
@@ -113,6 +120,39 @@ pub(super) fn data_root(from: &mut dyn Read) -> Result<Option<String>, Broken> {
         _ => json.skip(),
     })?;
     Ok(root)
+}
+
+/// `2026-11-25T23:09:59.25+01:00`, since 1970. A runtime that tells of no time tells of the year 1.
+fn rfc3339(text: &str) -> Option<Duration> {
+    let number = |from: usize, length: usize| {
+        let digits = text.get(from..from + length)?;
+        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| digits.parse::<i64>().ok()).flatten()
+    };
+    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+    marks.iter().all(|(at, mark)| text.as_bytes().get(*at) == Some(mark)).then_some(())?;
+    let (year, month, day) = (number(0, 4)?, number(5, 2)?, number(8, 2)?);
+    let (hour, minute, second) = (number(11, 2)?, number(14, 2)?, number(17, 2)?);
+    let rest = text.get(19..)?;
+    let zone = rest.find(['Z', '+', '-'])?;
+    let nanos = match rest.get(..zone)?.strip_prefix('.') {
+        Some(digits) => format!("{digits:0<9}").get(..9)?.parse().ok()?,
+        None if zone == 0 => 0,
+        None => return None,
+    };
+    let offset = match rest.get(zone..)? {
+        "Z" => 0,
+        zone => {
+            let at = text.len() - zone.len();
+            let minutes = number(at + 1, 2)? * 60 + number(at + 4, 2)?;
+            if zone.starts_with('-') { -minutes } else { minutes }
+        }
+    };
+    // Years begin in March here, so that a leap day is the last one.
+    let (year, month) = if month < 3 { (year - 1, month + 9) } else { (year, month - 3) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
+    let seconds = ((days * 24 + hour) * 60 + minute - offset) * 60 + second;
+    Some(Duration::new(u64::try_from(seconds).ok()?, nanos))
 }
 
 /// A row of the storage that Podman and CRI-O share.

@@ -71,6 +71,42 @@ fn a_container_of_docker() {
 }
 
 #[test]
+fn when_one_was_made() {
+    let of = |text: &str| rfc3339(text).map(|time| time.as_millis());
+    assert_eq!(of("1970-01-01T00:00:00Z"), Some(0));
+    assert_eq!(of("2000-02-29T12:00:00.5Z"), Some(951_825_600_500));
+    assert_eq!(of("2023-11-14T23:13:20.123456789+01:00"), Some(1_700_000_000_123));
+    assert_eq!(of("2023-11-14T21:13:20-01:00"), Some(1_700_000_000_000));
+    for bad in [
+        "0001-01-01T00:00:00Z",
+        "",
+        "2023-11-14",
+        "2023-11-14T21:13:20",
+        "2023-11-14T21:13:20x5Z",
+        "+023-11-14T21:13:20Z",
+    ] {
+        assert_eq!(of(bad), None, "{bad}");
+    }
+    let made =
+        docker(&mut br#"{"Created":"2023-11-14T22:13:20.5Z","Name":"/web"}"#.as_slice(), &Keep::default()).unwrap();
+    assert_eq!(made.created, Some(Duration::from_millis(1_700_000_000_500)));
+    let text = r#"{"annotations":{"io.kubernetes.cri-o.Created":"2023-11-14T22:13:20Z"}}"#;
+    assert_eq!(
+        bundle(&mut text.as_bytes(), &Keep::default()).unwrap().created,
+        Some(Duration::from_secs(1_700_000_000))
+    );
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_a_time_panic(text: String, digits in "[0-9T:.Z+-]{0,40}") {
+        rfc3339(&text);
+        rfc3339(&digits);
+        rfc3339(&format!("2023-11-14T21:13:20{digits}"));
+    }
+}
+
+#[test]
 fn a_sandbox_of_docker_under_kubernetes() {
     let text = r#"{"Config":{"Labels":{"io.kubernetes.docker.type":"podsandbox","io.kubernetes.container.name":"POD",
         "io.kubernetes.pod.name":"shop-0","annotation.io.kubernetes.container.restartCount":"1"}},"RestartCount":0}"#;
