@@ -157,7 +157,7 @@ impl Collector for Containers {
         (reader.now, reader.wall) = (host.monotonic(), host.wall());
         reader.until = reader.now + PATIENCE;
         reader.kills.look(host);
-        reader.stalls.look(host, &self.forest.trees);
+        reader.stalls.look(host, &self.forest.trees, reader.now);
         reader.swap.look(host, &self.forest.trees);
         reader.disks.look(host, &self.forest.trees, reader.now);
         reader.filesystems.begin(host, out);

@@ -1,13 +1,15 @@
 //! Waiting for resources: `cpu.pressure`, `io.pressure` and `memory.pressure`, which only version 2 has.
 //!
-//! Who waits within a cgroup waits within the machine too: while the machine's own figure stands still, so do all others, and
-//! nobody looks at them.
+//! Who waits within a cgroup waits within the machine too: once the machine's own figure has stood still for a while, so do
+//! all others, and nobody looks at them. For a while, since the kernel adds up each of these files every two seconds only, and
+//! each in a rhythm of its own.
 
 use super::cpu::microseconds;
 use super::metrics::{Metric, Page};
 use super::state::State;
 use crate::kit::cgroup::{Handle, Node, Trees};
 use crate::kit::{Error, Host, KeptFile, parse};
+use std::time::Duration;
 
 const FILES: [(&str, Metric, Metric); 3] = [
     ("cpu.pressure", Metric::CpuWaiting, Metric::CpuStalled),
@@ -15,36 +17,46 @@ const FILES: [(&str, Metric, Metric); 3] = [
     ("memory.pressure", Metric::MemoryWaiting, Metric::MemoryStalled),
 ];
 
+/// After which time a figure has what the machine's has: two of the kernel's periods.
+const SETTLED: Duration = Duration::from_secs(4);
+
 /// How long some tasks waited, and how long all of them, in microseconds.
 type Totals = (Option<u64>, Option<u64>);
 
 /// The figures of the whole machine, in the order of [`FILES`].
 #[derive(Debug)]
-pub(super) struct Stalls([(KeptFile, Option<u64>, u32); FILES.len()]);
+pub(super) struct Stalls {
+    files: [(KeptFile, Option<u64>); FILES.len()],
+    /// When each was last seen to have moved, by [`Host::monotonic`].
+    moved: [Duration; FILES.len()],
+    now: Duration,
+}
 
-/// One of the files of a cgroup, what it said, and how often the machine's figure had moved by then.
+/// One of the files of a cgroup, what it said, and when.
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
     pub(super) handle: Handle,
-    told: Option<(Totals, u32)>,
+    told: Option<(Totals, Duration)>,
 }
 
 impl Default for Stalls {
     fn default() -> Self {
-        Self(["pressure/cpu", "pressure/io", "pressure/memory"].map(|path| (KeptFile::single(path), None, 0)))
+        let files = ["pressure/cpu", "pressure/io", "pressure/memory"].map(|path| (KeptFile::single(path), None));
+        Self { files, moved: Default::default(), now: Duration::ZERO }
     }
 }
 
 impl Stalls {
     /// Looks whether somebody had to wait, once a round and before the cgroups are looked at.
-    pub(super) fn look(&mut self, host: &mut Host, trees: &Trees) {
+    pub(super) fn look(&mut self, host: &mut Host, trees: &Trees, now: Duration) {
+        self.now = now;
         if trees.of_pressure().is_none() {
             return;
         }
-        for (file, last, moves) in &mut self.0 {
+        for ((file, last), moved) in self.files.iter_mut().zip(&mut self.moved) {
             let some = host.read_kept(file).ok().and_then(|text| totals(text).0);
             if some.is_none() || some != *last {
-                *moves = moves.wrapping_add(1);
+                *moved = now;
             }
             *last = some;
         }
@@ -56,22 +68,22 @@ pub(super) fn put(
     host: &mut Host,
     trees: &Trees,
     node: &mut Node<State>,
-    Stalls(stalls): &Stalls,
+    stalls: &Stalls,
     page: &mut Page<'_>,
 ) -> Result<(), Error> {
     let Some(tree) = trees.of_pressure() else { return Ok(()) };
     let is_due = node.own.is_due;
-    for (((file, waiting, stalled), of), (.., moves)) in FILES.into_iter().zip(&mut node.own.pressure).zip(stalls) {
+    for (((file, waiting, stalled), of), moved) in FILES.into_iter().zip(&mut node.own.pressure).zip(stalls.moved) {
         if !page.wanted.any(&[waiting, stalled]) {
             continue;
         }
         let (some, full) = match of.told {
-            Some((totals, at)) if at == *moves && !is_due => totals,
+            Some((totals, at)) if at >= moved + SETTLED && !is_due => totals,
             _ => {
                 of.told = None;
                 let Some(text) = host.cgroup(tree, &node.path, file, &mut of.handle)? else { continue };
                 let totals = totals(text);
-                of.told = Some((totals, *moves));
+                of.told = Some((totals, stalls.now));
                 totals
             }
         };
