@@ -99,6 +99,7 @@ impl Config {
             ("web.config.file", self.web_file != running.web_file),
             ("web.require-tls", self.require_tls != running.require_tls),
             ("web.enable-openmetrics", self.openmetrics != running.openmetrics),
+            ("otlp.clock-wait", self.export.clock_wait != running.export.clock_wait),
             ("containers.*", self.sockets != running.sockets),
             ("path.*", self.roots != running.roots || self.calls != running.calls),
             ("log.*", self.log != running.log),

@@ -41,6 +41,11 @@ impl Board {
         }
     }
 
+    /// Forgets all endpoints but these.
+    fn retain(&self, is_there: impl Fn(&str) -> bool) {
+        lock(&self.figures).retain(|(name, _)| is_there(name));
+    }
+
     /// The figures of an endpoint: it may have been there before, and counters go on.
     fn of(&self, name: &str) -> Arc<Figures> {
         let mut all = lock(&self.figures);
@@ -116,6 +121,7 @@ impl Exporter {
                 self.start(endpoint, export, keeper).await;
             }
         }
+        self.board.retain(|name| self.running.iter().any(|running| running.endpoint.name == name));
         if self.running.is_empty() {
             self.changes = None;
         }

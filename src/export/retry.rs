@@ -26,7 +26,7 @@ impl Backoff {
         let pause = match asked {
             // Machines that were asked the same need not come at the same moment.
             Some(asked) => {
-                let asked = asked.min(ASKED_MAX);
+                let asked = asked.clamp(FIRST, ASKED_MAX);
                 asked + self.part(asked / 10)
             }
             None => {
@@ -91,7 +91,7 @@ mod tests {
     fn a_receiver_may_say_how_long_within_reason() {
         let now = Instant::now();
         let mut backoff = Backoff::default();
-        for (asked, least) in [(0, 0.0), (120, 120.0), (1_000_000, 3600.0)] {
+        for (asked, least) in [(0, 1.0), (120, 120.0), (1_000_000, 3600.0)] {
             backoff.failed(now, Some(Duration::from_secs(asked)));
             let until = backoff.until(now).map_or(0.0, |until| until.duration_since(now).as_secs_f64());
             assert!((least..=least * 1.1).contains(&until), "{until}");

@@ -128,6 +128,8 @@ fn a_reload_changes_where_to_push() {
     one.drain();
     std::thread::sleep(Duration::from_millis(2500));
     assert_eq!(one.drain(), 0, "it is pushed to no more");
+    let page = daemon.get("/metrics");
+    assert!(page.contains("wholenode_export_up{endpoint=\"b\"} 1\n") && !page.contains("{endpoint=\"a\""), "{page}");
     write("{b: {interval: 1s}}");
     daemon.signal(rustix::process::Signal::HUP);
     assert!(daemon.hears("configuration not taken").contains("otlp.endpoints.b.endpoint is missing"));
