@@ -7,7 +7,7 @@ use crate::model::Batch;
 use rustix::io::Errno;
 use std::time::Duration;
 
-pub use rails::{Flow, Rail, rails};
+pub use rails::{Flow, Rail, old_rails, rails};
 
 /// How long is believed what hardly ever changes: which chips and engines there are.
 const BELIEVED: Duration = Duration::from_secs(60);

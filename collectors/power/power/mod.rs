@@ -10,6 +10,7 @@ mod estimate;
 mod hwmon;
 mod ledger;
 mod powercap;
+mod rails;
 mod shares;
 mod source;
 #[cfg(test)]
@@ -85,7 +86,7 @@ pub static SPEC: Spec = Spec {
     ..Spec::new(
         Group::Power,
         "power",
-        "Measured energy of the machine and its parts (RAPL, hwmon, batteries), and its shares by processor time.",
+        "Measured energy of the machine and its parts (RAPL, hwmon, rails of boards, batteries), and its shares by processor time.",
         &[
             &ENERGY,
             &POWER,
@@ -170,6 +171,8 @@ impl Power {
         found.extend(hwmon::find(has_packages, host, out));
         let (batteries, mains) = battery::find(host, out);
         found.extend(batteries);
+        found.extend(rails::find(host, out));
+        rails::know_boards(&mut found);
         self.mains = mains;
         let key = |found: &Found| (found.source, found.id.clone());
         for source in &mut self.sources {

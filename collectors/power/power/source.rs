@@ -9,7 +9,7 @@ use std::time::Duration;
 /// More than this, no machine draws, in microwatts.
 pub(super) const POWER_MAX: u64 = 100_000_000_000;
 /// Longer than this between two readings of power, and nothing is known of the time between.
-const GAP: Duration = Duration::from_secs(25);
+pub(super) const GAP: Duration = Duration::from_secs(25);
 /// What a firmware without a figure says, in microwatts: all bits of a 32-bit number of milliwatts.
 const UNKNOWN: u64 = 4_294_967_295_000;
 
@@ -37,6 +37,8 @@ pub(super) enum Way {
     Energy { file: String, range: Option<u64>, limit: u64 },
     /// A file with microwatts.
     Power { file: String },
+    /// A file with milliwatts.
+    Milliwatts { file: String },
     /// Files with millivolts and milliamperes.
     Rail { volts: String, amps: String },
     /// A battery, that is only read while it feeds the machine.
@@ -194,8 +196,11 @@ impl Source {
         let value = match (&self.found.way, self.files.as_mut_slice()) {
             (Way::Energy { .. }, [file, ..]) => return Ok(Reading::Is(number(host, file, folder)?)),
             (Way::Power { .. }, [file, ..]) => number(host, file, folder)?,
+            // A rail that feeds back says less than nothing.
+            (Way::Milliwatts { .. }, [file, ..]) => {
+                signed(host, file, folder)?.max(0).unsigned_abs().saturating_mul(1000)
+            }
             (Way::Rail { .. }, [volts, amps, ..]) => {
-                // A rail that feeds back says less than nothing.
                 let (volts, amps) = (signed(host, volts, folder)?, signed(host, amps, folder)?);
                 volts.max(0).unsigned_abs().saturating_mul(amps.max(0).unsigned_abs())
             }
@@ -213,7 +218,7 @@ impl Source {
 fn files(found: &Found) -> Vec<KeptFile> {
     let file = |name: &String| KeptFile::new(Root::Sys, format!("{}/{name}", found.folder));
     match &found.way {
-        Way::Energy { file: name, .. } | Way::Power { file: name } => vec![file(name)],
+        Way::Energy { file: name, .. } | Way::Power { file: name } | Way::Milliwatts { file: name } => vec![file(name)],
         Way::Rail { volts, amps } => vec![file(volts), file(amps)],
         Way::Battery => Vec::new(),
     }
@@ -226,7 +231,7 @@ fn number(host: &mut Host, file: &mut KeptFile, folder: &str) -> Result<u64, Err
 
 fn signed(host: &mut Host, file: &mut KeptFile, folder: &str) -> Result<i64, Error> {
     let number = parse::signed(parse::trim(host.read_kept(file)?));
-    number.ok_or_else(|| Error::malformed(&format!("/sys/{folder}"), 1, "a whole number of volts or amperes"))
+    number.ok_or_else(|| Error::malformed(&format!("/sys/{folder}"), 1, "a whole number of volts, amperes or watts"))
 }
 
 /// What a battery gives, in microwatts; `None`: it gives nothing. Drivers differ in the sign.
