@@ -6,6 +6,7 @@
 
 mod battery;
 mod counter;
+mod dtpm;
 mod estimate;
 mod hwmon;
 mod ledger;
@@ -21,6 +22,7 @@ use crate::kit::{Error, Host, Opt, OptKind, Options, Root};
 use crate::model::{Batch, Family, Value, counter, gauge};
 use crate::{Collector, Group, Pace, Spec};
 use counter::Event;
+use dtpm::Dtpm;
 use estimate::Estimate;
 use powercap::Processors;
 use shares::{Shares, joules};
@@ -81,6 +83,7 @@ pub static SPEC: Spec = Spec {
         },
         estimate::MIN,
         estimate::MAX,
+        dtpm::OPTION,
     ],
     pace: Pace::Every { period: PERIOD },
     ..Spec::new(
@@ -118,6 +121,7 @@ struct Power {
     wholes: [u64; WHOLES.len()],
     shares: Option<Shares>,
     estimate: Option<Estimate>,
+    dtpm: Option<Dtpm>,
 }
 
 fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
@@ -133,6 +137,7 @@ fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>
         wholes: [0; WHOLES.len()],
         shares: None,
         estimate: Estimate::open(options)?,
+        dtpm: Dtpm::open(options),
     })))
 }
 
@@ -158,6 +163,9 @@ impl Collector for Power {
         if let Some(estimate) = &mut self.estimate {
             estimate.put(host, out);
         }
+        if let Some(dtpm) = &mut self.dtpm {
+            dtpm.put(host, out);
+        }
         Ok(())
     }
 }
@@ -171,7 +179,8 @@ impl Power {
         found.extend(hwmon::find(has_packages, host, out));
         let (batteries, mains) = battery::find(host, out);
         found.extend(batteries);
-        found.extend(rails::find(host, out));
+        let rails = rails::find(&found, host, out);
+        found.extend(rails);
         rails::know_boards(&mut found);
         self.mains = mains;
         let key = |found: &Found| (found.source, found.id.clone());
@@ -262,9 +271,12 @@ impl Power {
         *total = total.saturating_add(sum(whole.roles));
         let of = out.entity(&["source", "scope"], [whole.source, whole.scope]);
         out.put(&HOST_ENERGY, of, joules(*total));
-        // Where one part can't be told, their sum can't.
         let parts = self.sources.iter().filter(|source| source.is_ok() && whole.roles.contains(&source.found.role));
-        let power = parts.map(|source| source.power).try_fold(0i64, |sum, power| Some(sum.saturating_add(power?)));
+        // A rail without power has not said anything yet, and adds nothing.
+        let mut parts = parts.filter(|source| source.power.is_some() || !source.is_integrated()).peekable();
+        // Where one part can't be told, their sum can't.
+        let sum = |sum: i64, source: &Source| Some(sum.saturating_add(source.power?));
+        let power = parts.peek().is_some().then(|| parts.try_fold(0, sum)).flatten();
         out.put_some(&HOST_POWER, of, power.map(|power| Value::Scaled(power, 6)));
     }
 }

@@ -202,36 +202,6 @@ fn meters_that_give_watts_are_summed_up_and_say_so() {
 }
 
 #[test]
-fn rails_of_l4t_32_are_in_milliwatts() {
-    let board = |rails: &[(&str, &str)]| {
-        let tree = Tree::new(&[]);
-        for (at, (name, power)) in rails.iter().enumerate() {
-            let folder = format!("sys/bus/i2c/drivers/ina3221x/1-004{}/iio:device{}", at / 3, at / 3);
-            tree.write(&format!("{folder}/rail_name_{}", at % 3), &format!("{name}\n"));
-            tree.write(&format!("{folder}/in_power{}_input", at % 3), &format!("{power}\n"));
-        }
-        let mut opened = tree.open(&SPEC, &[]);
-        opened.round();
-        after(&mut opened, 5)
-    };
-    let nano = board(&[("POM_5V_IN", "1743"), ("NC", "-1"), ("POM_5V_CPU", "405")]);
-    for line in [
-        "node_host_power_watts{source=\"rail\",scope=\"board_in\"} 1.743\n",
-        "node_host_energy_joules_total{source=\"rail\",scope=\"board_in\"} 8.715\n",
-        "node_power_watts{component=\"board\",id=\"ina3221x-1-0040/in_power0\",source=\"ina3221\"} 1.743\n",
-        "node_energy_joules_total{component=\"rail\",id=\"ina3221x-1-0040/in_power2\",parent=\"ina3221x-1-0040/in_power0\",source=\"ina3221\"} 2.025\n",
-        "label=\"POM_5V_CPU\",kind=\"integrated\"} 1\n",
-    ] {
-        assert!(nano.contains(line), "{line}{nano}");
-    }
-    assert_eq!(nano.matches("node_power_source_info").count(), 2, "nothing is connected to NC: {nano}");
-    let rails = [("GPU", "1155"), ("CPU", "385"), ("SOC", "2502"), ("CV", "-8"), ("VDDRQ", "192"), ("SYS5V", "2692")];
-    let xavier = board(&rails);
-    assert_eq!(whole(&xavier, "components", "components"), Some(34.63), "less than all of it: {xavier}");
-    assert_eq!(whole(&board(&rails[..5]), "components", "components"), None, "a part of them is no sum");
-}
-
-#[test]
 fn a_battery_is_the_machine_only_while_it_feeds_it() {
     let tree = Tree::new(&[
         ("sys/class/power_supply/BAT0/type", "Battery\n"),
