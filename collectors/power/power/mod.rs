@@ -11,6 +11,7 @@ mod estimate;
 mod hwmon;
 mod ledger;
 mod powercap;
+mod processes;
 mod rails;
 mod shares;
 mod source;
@@ -25,6 +26,7 @@ use counter::Event;
 use dtpm::Dtpm;
 use estimate::Estimate;
 use powercap::Processors;
+use processes::Processes;
 use shares::{Shares, joules};
 use source::{Found, Source};
 use std::time::Duration;
@@ -84,6 +86,7 @@ pub static SPEC: Spec = Spec {
         estimate::MIN,
         estimate::MAX,
         dtpm::OPTION,
+        processes::OPTION,
     ],
     pace: Pace::Every { period: PERIOD },
     ..Spec::new(
@@ -103,6 +106,7 @@ pub static SPEC: Spec = Spec {
             &estimate::POWER,
             &estimate::ENERGY,
             &estimate::INFO,
+            &processes::POWER,
         ],
         open,
     )
@@ -122,6 +126,7 @@ struct Power {
     shares: Option<Shares>,
     estimate: Option<Estimate>,
     dtpm: Option<Dtpm>,
+    processes: Option<Processes>,
 }
 
 fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
@@ -138,6 +143,7 @@ fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>
         shares: None,
         estimate: Estimate::open(options)?,
         dtpm: Dtpm::open(options),
+        processes: Processes::open(options)?,
     })))
 }
 
@@ -158,6 +164,9 @@ impl Collector for Power {
         self.put(host, out);
         if let Some(shares) = &mut self.shares {
             shares.put(out);
+        }
+        if let Some(processes) = &self.processes {
+            processes.put(out);
         }
         self.put_whole(out);
         if let Some(estimate) = &mut self.estimate {
@@ -217,6 +226,9 @@ impl Power {
         }
         if let Some(shares) = &mut self.shares {
             shares.share(energy, host, out);
+            if let Some(processes) = &mut self.processes {
+                processes.sample(energy, shares.spread(), host, out);
+            }
         }
     }
 
