@@ -10,6 +10,7 @@ mod dtpm;
 mod estimate;
 mod hwmon;
 mod ledger;
+mod perf;
 mod powercap;
 mod processes;
 mod rails;
@@ -116,6 +117,8 @@ struct Power {
     wish: Option<String>,
     processors: Processors,
     sources: Vec<Source>,
+    /// Why nothing is known of the packages.
+    refused: Option<Error>,
     /// The supplies that may feed the machine in place of its batteries.
     mains: Vec<String>,
     /// When sources are looked for again.
@@ -136,6 +139,7 @@ fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>
         wish,
         processors,
         sources: Vec::new(),
+        refused: None,
         mains: Vec::new(),
         look: Duration::ZERO,
         platform: Platform::default(),
@@ -151,6 +155,9 @@ impl Collector for Power {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         if host.monotonic() >= self.look {
             self.find(host, out);
+        }
+        if let Some(error) = &self.refused {
+            out.fault(error.clone());
         }
         let has_battery = self.sources.iter().any(|source| source.found.role == Role::Battery && !source.is_gone);
         let mains = has_battery && battery::is_fed(&self.mains, host);
@@ -184,6 +191,15 @@ impl Power {
     fn find(&mut self, host: &mut Host, out: &mut Batch) {
         self.look = host.monotonic() + LOOK;
         let mut found: Vec<Found> = powercap::find(self.processors, host, out);
+        self.refused = None;
+        if !powercap::is_readable(&found, host) {
+            match perf::find(self.processors, host) {
+                Ok(counters) if !counters.is_empty() => found = counters,
+                // Else it is told of powercap what would permit it.
+                Err(error) if found.is_empty() => self.refused = Some(error),
+                _ => {}
+            }
+        }
         let has_packages = found.iter().any(|found| found.role == Role::Package);
         found.extend(hwmon::find(has_packages, host, out));
         let (batteries, mains) = battery::find(host, out);
@@ -248,7 +264,7 @@ impl Power {
             if !source.is_gone {
                 let path = format!("{}/{folder}", host.root(Root::Sys));
                 let kind = if source.is_integrated() { "integrated" } else { "counter" };
-                let virtualized = if *from == "rapl" { virtualized } else { "" };
+                let virtualized = if from.starts_with("rapl") { virtualized } else { "" };
                 let names = &["source", "component", "id", "path", "label", "kind", "virtualized"];
                 let of = out.entity(names, [from, component, id, &path, label, kind, virtualized]);
                 out.put(&INFO, of, true);

@@ -2,7 +2,7 @@
 
 use super::counter::{Counter, Event, Integral, Moment, Step, power};
 use super::tree::Role;
-use crate::kit::{Error, Host, KeptFile, Root, parse};
+use crate::kit::{Error, Host, KeptFile, PerfCounter, PerfEvent, Root, parse};
 use crate::model::Batch;
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ pub(super) struct Found {
 pub(super) enum Way {
     /// A file with microjoules, that say so much at their end, and never more power than this.
     Energy { file: String, range: Option<u64>, limit: u64 },
+    /// A counter of the kernel's, how many joules its unit is, and never more power than this.
+    Perf { event: PerfEvent, scale: f64, limit: u64 },
     /// A file with microwatts.
     Power { file: String },
     /// A file with milliwatts.
@@ -57,6 +59,7 @@ pub(super) struct Source {
     pub(super) found: Found,
     meter: Meter,
     files: Vec<KeptFile>,
+    perf: Option<PerfCounter>,
     /// All that was measured so far, in microjoules.
     pub(super) total: u64,
     /// What was added by the last sample.
@@ -81,17 +84,18 @@ impl Source {
     pub(super) fn new(found: Found) -> Self {
         let meter = match &found.way {
             Way::Energy { range, limit, .. } => Meter::Counter(Counter::new(*range, *limit)),
+            Way::Perf { limit, .. } => Meter::Counter(Counter::new(None, *limit)),
             _ => Meter::Integral(Integral::new(GAP)),
         };
         let files = files(&found);
         let events = [0; Event::ALL.len()];
-        Self { found, meter, files, total: 0, added: 0, power: None, events, state: "new", is_gone: false }
+        Self { found, meter, files, perf: None, total: 0, added: 0, power: None, events, state: "new", is_gone: false }
     }
 
     /// It was found again, perhaps elsewhere.
     pub(super) fn is_found(&mut self, found: Found) {
         if self.is_gone || self.found.folder != found.folder || self.found.way != found.way {
-            self.files = files(&found);
+            (self.files, self.perf) = (files(&found), None);
             self.meter = Self::new(found.clone()).meter;
         }
         self.found = found;
@@ -192,6 +196,9 @@ impl Source {
     }
 
     fn read(&mut self, mains: bool, host: &mut Host) -> Result<Reading, Error> {
+        if let Way::Perf { event, scale, .. } = self.found.way {
+            return count(&mut self.perf, event, host).map(|count| Reading::Is(microjoules(count, scale)));
+        }
         let folder = &self.found.folder;
         let value = match (&self.found.way, self.files.as_mut_slice()) {
             (Way::Energy { .. }, [file, ..]) => return Ok(Reading::Is(number(host, file, folder)?)),
@@ -220,8 +227,24 @@ fn files(found: &Found) -> Vec<KeptFile> {
     match &found.way {
         Way::Energy { file: name, .. } | Way::Power { file: name } | Way::Milliwatts { file: name } => vec![file(name)],
         Way::Rail { volts, amps } => vec![file(volts), file(amps)],
-        Way::Battery => Vec::new(),
+        Way::Battery | Way::Perf { .. } => Vec::new(),
     }
+}
+
+/// What a counter says; one that can't be read is opened anew the next time.
+fn count(counter: &mut Option<PerfCounter>, event: PerfEvent, host: &Host) -> Result<u64, Error> {
+    let mut open = match counter.take() {
+        Some(open) => open,
+        None => host.perf(event)?,
+    };
+    let count = open.read()?;
+    *counter = Some(open);
+    Ok(count)
+}
+
+/// All that a machine uses in a century can be told in a float to the microjoule.
+fn microjoules(count: u64, scale: f64) -> u64 {
+    (count as f64 * scale * 1e6) as u64
 }
 
 fn number(host: &mut Host, file: &mut KeptFile, folder: &str) -> Result<u64, Error> {
