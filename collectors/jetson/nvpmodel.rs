@@ -8,9 +8,9 @@ use crate::{Collector, Group, Pace, Spec};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-const STATUS: &str = "var/lib/nvpmodel/status";
+pub(super) const STATUS: &str = "var/lib/nvpmodel/status";
 /// Often a link to the file of the module.
-const NAMES: &str = "etc/nvpmodel.conf";
+pub(super) const NAMES: &str = "etc/nvpmodel.conf";
 const MODE: &[&str; 2] = &["id", "mode"];
 /// How many modes are taken; boards have up to nine.
 const MODES_MAX: usize = 64;
@@ -62,13 +62,13 @@ impl Collector for Nvpmodel {
 }
 
 /// `pmode:0002`: 2. The number is decimal.
-fn mode(text: &[u8]) -> Option<u64> {
+pub(super) fn mode(text: &[u8]) -> Option<u64> {
     let mut fields = parse::lines_of_record(text).filter_map(parse::field);
     parse::number(fields.find(|(key, _)| *key == b"pmode")?.1)
 }
 
 /// `< POWER_MODEL ID=0 NAME=MAXN >`: the names, by number. What else is in the file uses the same words.
-fn names(text: &[u8]) -> BTreeMap<u64, String> {
+pub(super) fn names(text: &[u8]) -> BTreeMap<u64, String> {
     let mut names = BTreeMap::new();
     for line in parse::lines_of_record(text) {
         let words: Vec<&[u8]> = parse::words(line).take(16).collect();

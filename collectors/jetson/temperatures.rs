@@ -98,6 +98,11 @@ fn zones(host: &mut Host, out: &mut Batch) -> Result<Vec<Zone>, Error> {
     Ok(zones)
 }
 
+/// The folders of the zones that measure something, and their names.
+pub(super) fn sensors(host: &mut Host, out: &mut Batch) -> Result<Vec<(String, String)>, Error> {
+    Ok(zones(host, out)?.into_iter().map(|zone| (zone.folder, zone.sensor)).collect())
+}
+
 /// The temperatures at which the kernel does something; those that start a fan are its own business.
 fn trips(folder: &str, host: &mut Host, out: &mut Batch) -> Vec<Trip> {
     let names = out.found(host.names(Root::Sys, folder)).unwrap_or_default();
@@ -120,7 +125,7 @@ fn trip_number(name: &str) -> Option<&str> {
 }
 
 /// Nothing is colder than −273.15 °C, and −256 °C says that the zone has no power.
-fn is_measured(millidegrees: i64) -> bool {
+pub(super) fn is_measured(millidegrees: i64) -> bool {
     millidegrees > -273_150 && millidegrees != -256_000
 }
 
