@@ -3,8 +3,7 @@
 //! They are in percent and milliwatts, as there. What those exporters tell of processors, memory and disks is told under
 //! node_exporter's names; their `jetson_uptime` has the figure in a label and is left out.
 
-use super::{nvpmodel, temperatures};
-use crate::kit::jetson::{self, Rail};
+use crate::kit::jetson::{self, Rail, power_mode};
 use crate::kit::{Error, Host, Options, Root};
 use crate::model::{Batch, Family, Value, gauge};
 use crate::{Collector, Group, Pace, Spec};
@@ -70,7 +69,7 @@ impl Collector for JetsonStats {
         }
         for (folder, name) in &self.zones {
             let temp = host.signed(Root::Sys, format_args!("{folder}/temp"));
-            let temp = jetson::sensed(temp, out).filter(|temp| temperatures::is_measured(*temp));
+            let temp = jetson::sensed(temp, out).filter(|temp| jetson::is_measured(*temp));
             let of = out.entity(&["temperature"], [name]);
             out.put_some(&TEMPERATURE, of, temp.map(|temp| Value::Scaled(temp, 3)));
         }
@@ -79,7 +78,7 @@ impl Collector for JetsonStats {
             let of = out.entity(&["power"], [&rail.name.to_ascii_lowercase()]);
             out.put_some(&POWER, of, power.map(|power| Value::Scaled(power, 3)));
         }
-        let id = host.read(Root::Rootfs, nvpmodel::STATUS).map(nvpmodel::mode);
+        let id = host.read(Root::Rootfs, power_mode::STATUS).map(power_mode::mode);
         if let Some(name) = out.found(id).flatten().and_then(|id| self.modes.get(&id)) {
             let of = out.entity(&["mode"], [name]);
             out.put(&MODE, of, 1u64);
@@ -95,8 +94,8 @@ impl JetsonStats {
         let fan = jetson::monitors(host, "pwmfan")?.into_iter().next().map(|folder| format!("{folder}/pwm1"));
         self.fan = fan.or_else(|| host.exists(Root::Sys, OLD_FAN).then(|| OLD_FAN.to_owned()));
         self.zones.clear();
-        for (folder, sensor) in temperatures::sensors(host, out)? {
-            let name = zone_name(&sensor);
+        for jetson::Sensor { folder, name, .. } in jetson::sensors(host, out)? {
+            let name = zone_name(&name);
             if self.zones.iter().all(|(_, known)| *known != name) {
                 self.zones.push((folder, name));
             }
@@ -104,8 +103,8 @@ impl JetsonStats {
         self.rails = jetson::rails(host, out)?;
         let mut seen = std::collections::BTreeSet::new();
         self.rails.retain(|rail| seen.insert(rail.name.to_ascii_lowercase()));
-        let path = host.follow(Root::Rootfs, nvpmodel::NAMES)?;
-        self.modes = out.found(host.read(Root::Rootfs, path).map(nvpmodel::names)).unwrap_or_default();
+        let path = host.follow(Root::Rootfs, power_mode::NAMES)?;
+        self.modes = out.found(host.read(Root::Rootfs, path).map(power_mode::names)).unwrap_or_default();
         Ok(())
     }
 }
