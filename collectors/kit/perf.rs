@@ -135,6 +135,21 @@ mod tests {
         assert!(matches!(error.reason(), "absent" | "denied" | "io" | "gone"), "{error}");
     }
 
+    /// The clock of a processor is counted on all kernels with `perf`, where that is permitted.
+    #[test]
+    fn a_live_counter_goes_on() {
+        let host = Host::new(Machine::new(Roots::default(), Clock::Real, None, Child::none()));
+        match host.perf(PerfEvent { unit: 1, config: 0, cpu: 0 }) {
+            Ok(mut counter) => {
+                let before = counter.read().unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                let passed = counter.read().unwrap() - before;
+                assert!((20_000_000..60_000_000_000).contains(&passed), "{passed} ns");
+            }
+            Err(error) => assert!(matches!(error.reason(), "denied" | "absent" | "io"), "{error}"),
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_it_panic(text: String) {
