@@ -261,6 +261,7 @@ pub static ALL: &[&Spec] = &[
     &jetson::fan::SPEC,
     &jetson::free_block::SPEC,
     &jetson::jetson_clocks::SPEC,
+    &jetson::jetson_stats::SPEC,
     &jetson::nvmap::SPEC,
     &jetson::nvpmodel::SPEC,
     &jetson::overcurrent::SPEC,

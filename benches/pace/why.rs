@@ -36,6 +36,7 @@ pub(crate) const WHY: &[(&str, &str)] = &[
     ("interrupts", "interrupts times CPUs: megabytes on a large machine"),
     ("ipvs", "services times servers, unbounded"),
     ("jetson_clocks", "a file for each clock"),
+    ("jetson_stats", "asks chips on slow buses, and the firmware for each zone"),
     ("kernel_hung", "a number in memory"),
     ("ksmd", "a dozen numbers in memory"),
     ("lnstat", "a line for each CPU and cache; files of modules that come and go"),

@@ -7,6 +7,7 @@ pub mod engines;
 pub mod fan;
 pub mod free_block;
 pub mod jetson_clocks;
+pub mod jetson_stats;
 pub mod nvmap;
 pub mod nvpmodel;
 pub mod overcurrent;

@@ -2,18 +2,14 @@
 //!
 //! `nvpmodel -q` is not run: it needs root on some boards.
 
-use crate::kit::{Error, Host, Options, Root, jetson, parse};
+use crate::kit::jetson::power_mode::{NAMES, STATUS, mode, names};
+use crate::kit::{Error, Host, Options, Root, jetson};
 use crate::model::{Batch, Family, gauge};
 use crate::{Collector, Group, Pace, Spec};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-const STATUS: &str = "var/lib/nvpmodel/status";
-/// Often a link to the file of the module.
-const NAMES: &str = "etc/nvpmodel.conf";
 const MODE: &[&str; 2] = &["id", "mode"];
-/// How many modes are taken; boards have up to nine.
-const MODES_MAX: usize = 64;
 
 static ID: Family = gauge("jetson_power_mode", "Number of the power mode that the board is in.", &[]);
 static INFO: Family =
@@ -59,30 +55,6 @@ impl Collector for Nvpmodel {
         }
         Ok(())
     }
-}
-
-/// `pmode:0002`: 2. The number is decimal.
-fn mode(text: &[u8]) -> Option<u64> {
-    let mut fields = parse::lines_of_record(text).filter_map(parse::field);
-    parse::number(fields.find(|(key, _)| *key == b"pmode")?.1)
-}
-
-/// `< POWER_MODEL ID=0 NAME=MAXN >`: the names, by number. What else is in the file uses the same words.
-fn names(text: &[u8]) -> BTreeMap<u64, String> {
-    let mut names = BTreeMap::new();
-    for line in parse::lines_of_record(text) {
-        let words: Vec<&[u8]> = parse::words(line).take(16).collect();
-        if words.first() != Some(&&b"<"[..]) || words.get(1) != Some(&&b"POWER_MODEL"[..]) {
-            continue;
-        }
-        let word = |key: &[u8]| words.iter().find_map(|word| word.strip_prefix(key));
-        if let (Some(id), Some(name)) = (word(b"ID=").and_then(parse::number), word(b"NAME="))
-            && names.len() < MODES_MAX
-        {
-            names.insert(id, parse::text(name).into_owned());
-        }
-    }
-    names
 }
 
 #[cfg(test)]

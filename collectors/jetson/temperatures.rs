@@ -3,16 +3,14 @@
 //! A zone whose part of the chip is without power answers EAGAIN, or −256 °C: it has no temperature. `PMIC-Die` is a
 //! constant. The collector thermal_zone shows all zones under node_exporter's names.
 
+use crate::kit::jetson::{Sensor, is_measured};
 use crate::kit::{Error, Host, Options, Root, jetson};
 use crate::model::{Batch, Family, Value, gauge};
 use crate::{Collector, Group, Pace, Spec};
 use std::time::Duration;
 
-const FOLDER: &str = "class/thermal";
 const SENSOR: &[&str; 2] = &["sensor", "zone"];
 const TRIP: &[&str; 2] = &["trip", "type"];
-/// The zone that always has the same temperature.
-const CONSTANT: &str = "pmic-die";
 /// What no trip of a board is above; zones give a huge number for one that is never reached.
 const TRIP_MAX: i64 = 200_000;
 
@@ -81,19 +79,10 @@ impl Collector for Temperatures {
 
 /// The zones that measure something.
 fn zones(host: &mut Host, out: &mut Batch) -> Result<Vec<Zone>, Error> {
-    let names = match host.names(Root::Sys, FOLDER) {
-        Err(error) if error.is_absent() => return Ok(Vec::new()),
-        names => names?,
-    };
     let mut zones = Vec::new();
-    for name in names {
-        let Some(number) = name.strip_prefix("thermal_zone") else { continue };
-        let folder = format!("{FOLDER}/{name}");
-        let Some(sensor) = out.found(host.text(Root::Sys, format_args!("{folder}/type"))) else { continue };
-        if !sensor.to_ascii_lowercase().starts_with(CONSTANT) {
-            let trips = trips(&folder, host, out);
-            zones.push(Zone { number: number.to_owned(), sensor, trips, folder });
-        }
+    for Sensor { folder, number, name } in jetson::sensors(host, out)? {
+        let trips = trips(&folder, host, out);
+        zones.push(Zone { number, sensor: name, trips, folder });
     }
     Ok(zones)
 }
@@ -117,11 +106,6 @@ fn trips(folder: &str, host: &mut Host, out: &mut Batch) -> Vec<Trip> {
 fn trip_number(name: &str) -> Option<&str> {
     let number = name.strip_prefix("trip_point_")?.strip_suffix("_temp")?;
     (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(number)
-}
-
-/// Nothing is colder than −273.15 °C, and −256 °C says that the zone has no power.
-fn is_measured(millidegrees: i64) -> bool {
-    millidegrees > -273_150 && millidegrees != -256_000
 }
 
 #[cfg(test)]

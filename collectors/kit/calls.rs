@@ -3,7 +3,7 @@
 use super::btrfs::{self, Btrfs};
 use super::layer::Quota;
 use super::netlink::script;
-use super::{Error, Mount, Recorded, Timex, parse};
+use super::{Error, Mount, Recorded, Timex, parse, perf};
 use rustix::io::Errno;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -67,7 +67,7 @@ pub(super) type ByMountPoint<T> = HashMap<String, Option<Result<T, Errno>>>;
 /// `clock`: `wall SECONDS` and `boot SECONDS`. `uname`: six lines, in the order of [`Uname`]. `statfs`: a line for each
 /// mount point: `PATH block_size blocks free available files files_free`, or `PATH ERRNO`, or `PATH STUCK`. `btrfs`: see
 /// [`Btrfs`]. `quotas`: see [`Quota`]. `errno`: `TREE/PATH ERRNO` for files whose read fails. `interfaces`: `INDEX NAME` for each. `adjtimex`: see
-/// [`Timex`]. `netlink/NAME`: see [`super::netlink`]. `ethtool/DEVICE`: see [`Recorded`].
+/// [`Timex`]. `perf`: `UNIT CONFIG CPU` and what a counter says each time, or `ERRNO`. `netlink/NAME`: see [`super::netlink`]. `ethtool/DEVICE`: see [`Recorded`].
 #[derive(Debug)]
 pub struct Replay {
     /// Wall clock and uptime.
@@ -84,6 +84,8 @@ pub struct Replay {
     pub errno: HashMap<String, Errno>,
     /// The answer to adjtimex(2).
     pub timex: Result<Timex, Errno>,
+    /// What counters of hardware say.
+    pub(super) perf: perf::Recording,
     /// The names of interfaces, by number.
     pub interfaces: HashMap<u32, String>,
     /// What netlink answers, by the name of the request.
@@ -102,6 +104,7 @@ impl Default for Replay {
             btrfs: HashMap::new(),
             errno: HashMap::new(),
             timex: Err(Errno::NOENT),
+            perf: HashMap::new(),
             interfaces: HashMap::new(),
             netlink: HashMap::new(),
             ethtool: HashMap::new(),
@@ -172,6 +175,10 @@ impl Replay {
         if let Some(text) = file("adjtimex") {
             replay.timex = Timex::recorded(&text)
                 .map_err(|line| format!("{folder}/adjtimex: \"{line}\": expected FIELD NUMBER or ERRNO"))?;
+        }
+        if let Some(text) = file("perf") {
+            replay.perf = perf::recorded(&text)
+                .map_err(|line| format!("{folder}/perf: \"{line}\": expected UNIT CONFIG CPU and counts, or ERRNO"))?;
         }
         for (name, text) in netlink {
             let answer = script(&text);

@@ -1,13 +1,16 @@
 //! What the collectors of Jetson boards share: whether this is such a board, and where its files are.
 
+pub mod power_mode;
 mod rails;
+mod zones;
 
 use super::{Error, Host, Root};
 use crate::model::Batch;
 use rustix::io::Errno;
 use std::time::Duration;
 
-pub use rails::{Flow, Rail, rails};
+pub use rails::{Flow, Rail, old_rails, rails};
+pub use zones::{Sensor, is_measured, sensors};
 
 /// How long is believed what hardly ever changes: which chips and engines there are.
 const BELIEVED: Duration = Duration::from_secs(60);

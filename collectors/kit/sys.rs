@@ -1,7 +1,7 @@
 //! The only unsafe code: calls to the kernel and the C library that no library has in a safe form.
 #![allow(unsafe_code)]
 
-use rustix::fd::{AsFd, AsRawFd};
+use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
@@ -248,6 +248,39 @@ pub(super) fn become_idle() {
     }
 }
 
+/// Opens a counter that counts on one processor, whatever runs there.
+pub(super) fn perf_event_open(unit: u32, config: u64, cpu: u32) -> Result<OwnedFd, Errno> {
+    /// `struct perf_event_attr` as it was at first: what was added later is 0, and so is all else.
+    #[repr(C)]
+    struct Attributes {
+        unit: u32,
+        size: u32,
+        config: u64,
+        rest: [u64; 6],
+    }
+    /// `PERF_ATTR_SIZE_VER0`.
+    const SIZE: u32 = 64;
+    /// `PERF_FLAG_FD_CLOEXEC`.
+    const CLOEXEC: libc::c_long = 1 << 3;
+    const _: () = assert!(size_of::<Attributes>() == SIZE as usize);
+    let attributes = Attributes { unit, size: SIZE, config, rest: [0; 6] };
+    let (all, none): (libc::c_long, libc::c_long) = (-1, -1);
+    // SAFETY: the kernel reads one struct, which says how large it is, and keeps no pointer to it.
+    let handle = unsafe {
+        libc::syscall(
+            libc::SYS_perf_event_open,
+            &raw const attributes,
+            all,
+            libc::c_long::from(cpu as i32),
+            none,
+            CLOEXEC,
+        )
+    };
+    let handle = i32::try_from(checked(handle)?).map_err(|_| Errno::IO)?;
+    // SAFETY: the kernel has just opened it, and nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(handle) })
+}
+
 fn checked(result: i64) -> Result<i64, Errno> {
     if result >= 0 {
         return Ok(result);
@@ -300,27 +333,11 @@ impl Drop for Room {
 }
 
 #[cfg(test)]
-mod tests {
+mod tests;
+
+#[cfg(test)]
+mod guard {
     use super::*;
-
-    #[test]
-    fn the_clock_is_asked_and_left_alone() {
-        match adjtimex() {
-            Ok((state, timex)) => {
-                assert!((0..=5).contains(&state));
-                assert!((9_000..=11_000).contains(&timex.tick), "microseconds of a tick: {}", timex.tick);
-            }
-            Err(errno) => assert_eq!(errno, Errno::PERM, "a seccomp profile may say so"),
-        }
-    }
-
-    #[test]
-    fn a_room_is_all_its_own_and_ends_where_it_says() {
-        let mut room = Room::new().unwrap();
-        assert!(room.bytes().iter().all(|byte| *byte == 0));
-        room.bytes()[Room::SIZE - 1] = 1;
-        std::thread::spawn(move || assert_eq!(room.bytes()[Room::SIZE - 1], 1)).join().unwrap();
-    }
 
     #[test]
     fn the_kernel_stops_at_the_guard() {
@@ -332,53 +349,5 @@ mod tests {
         assert_eq!((read, checked(read as i64).unwrap_err()), (-1, Errno::FAULT));
         // SAFETY: the handle was opened above.
         unsafe { libc::close(file) };
-    }
-
-    #[test]
-    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
-    fn numbers_of_ioctls_are_the_kernel_s() {
-        assert_eq!(FSGETXATTR, 0x801c_581f);
-        assert_eq!([BTRFS_FS_INFO, BTRFS_DEV_INFO, BTRFS_GET_DEV_STATS], [0x8400_941f, 0xd000_941e, 0xc408_9434]);
-    }
-
-    #[test]
-    fn idleness_is_this_threads_own() {
-        std::thread::spawn(|| {
-            become_idle();
-            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-            assert_eq!(stat.rsplit(") ").next().unwrap().split(' ').nth(38), Some("5"), "SCHED_IDLE: {stat}");
-        })
-        .join()
-        .unwrap();
-        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-        assert_ne!(stat.rsplit(") ").next().unwrap().split(' ').nth(38), Some("5"));
-    }
-
-    #[test]
-    fn what_has_no_projects_is_in_none() {
-        let folder = rustix::fs::open("/proc/self", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
-        assert_eq!(project(&folder), Ok(0));
-        assert!(quota_of_folder(&folder, 1).is_err() && quota_of_device("/dev/null", 1).is_err());
-        let limits =
-            Counted { bytes: 5, bytes_soft: 2, inodes: 6, inodes_hard: 9, inodes_soft: 8, ..Counted::default() };
-        assert_eq!(limits.figures(), [5, 6, 2048, 9]);
-    }
-
-    #[test]
-    fn what_is_no_btrfs_does_not_know_its_ioctls() {
-        let folder = rustix::fs::open("/proc/self", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
-        assert_eq!(btrfs_filesystem(&folder).err(), Some(Errno::NOTTY));
-        assert_eq!(btrfs_device(&folder, 1).err(), Some(Errno::NOTTY));
-        assert_eq!(btrfs_errors(&folder, 1).err(), Some(Errno::NOTTY));
-    }
-
-    #[test]
-    fn a_driver_is_asked() {
-        let socket =
-            rustix::net::socket(rustix::net::AddressFamily::UNIX, rustix::net::SocketType::DGRAM, None).unwrap();
-        let mut room = Room::new().unwrap();
-        let mut name = [0; NAME_MAX];
-        name[..7].copy_from_slice(b"no-such");
-        assert_eq!(ethtool(&socket, name, &mut room), Err(Errno::NODEV));
     }
 }

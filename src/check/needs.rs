@@ -31,6 +31,7 @@ const NEEDS: &[(&str, &str)] = &[
     ("infiniband", "an InfiniBand or RoCE adapter, and its driver"),
     ("ipvs", "the module ip_vs"),
     ("jetson_clocks", "a Jetson board"),
+    ("jetson_stats", "a Jetson board"),
     ("kernel_hung", "Linux 6.13 with CONFIG_DETECT_HUNG_TASK"),
     ("ksmd", "CONFIG_KSM"),
     ("lnstat", "the modules whose statistics are in /proc/net/stat"),

@@ -64,8 +64,13 @@ impl Rail {
 /// What the kernel answered.
 pub fn rails(host: &mut Host, out: &mut Batch) -> Result<Vec<Rail>, Error> {
     let mut rails = Vec::new();
-    for (chip, folder) in old_chips(host) {
-        (0..CHANNELS).for_each(|channel| rails.extend(old_rail(&chip, &folder, channel, host, out)));
+    for (mut rail, channel) in old_rails(host, out) {
+        let limits = [
+            ("warning", format!("warn_current_limit_{channel}")),
+            ("critical", format!("crit_current_limit_{channel}")),
+        ];
+        rail.limits = read_limits(&rail.folder, limits, host, out);
+        rails.push(rail);
     }
     for folder in monitors(host, "ina3221")? {
         let chip = chip_of(&folder, host);
@@ -75,6 +80,17 @@ pub fn rails(host: &mut Host, out: &mut Batch) -> Result<Vec<Rail>, Error> {
         rails.push(input(chip_of(&folder, host), folder, host, out));
     }
     Ok(rails)
+}
+
+/// The rails that L4T 32 has below `iio`, without their limits, and which channels of their chips they are.
+pub fn old_rails(host: &mut Host, out: &mut Batch) -> Vec<(Rail, usize)> {
+    let mut rails = Vec::new();
+    for (chip, folder) in old_chips(host) {
+        for channel in 0..CHANNELS {
+            rails.extend(old_rail(&chip, &folder, channel, host, out).map(|rail| (rail, channel)));
+        }
+    }
+    rails
 }
 
 /// The device of a hardware monitor: `../../devices/…/1-0040/hwmon/hwmon2`, or `device` in it, `../../../1-0040`.
@@ -117,8 +133,6 @@ fn is_rail(name: &str) -> bool {
 fn old_rail(chip: &str, folder: &str, channel: usize, host: &mut Host, out: &mut Batch) -> Option<Rail> {
     let name =
         out.found(host.text(Root::Sys, format_args!("{folder}/rail_name_{channel}"))).filter(|name| is_rail(name))?;
-    let limits =
-        [("warning", format!("warn_current_limit_{channel}")), ("critical", format!("crit_current_limit_{channel}"))];
     Some(Rail {
         name,
         chip: chip.to_owned(),
@@ -126,7 +140,7 @@ fn old_rail(chip: &str, folder: &str, channel: usize, host: &mut Host, out: &mut
         voltage: format!("in_voltage{channel}_input"),
         current: format!("in_current{channel}_input"),
         power: Some((format!("in_power{channel}_input"), 1000)),
-        limits: read_limits(folder, limits, host, out),
+        limits: Vec::new(),
         alarms: Vec::new(),
     })
 }

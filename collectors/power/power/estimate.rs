@@ -11,17 +11,17 @@ const VERSION: &str = "1";
 
 pub(super) static POWER: Family = gauge(
     "node_estimated_power_watts",
-    "ESTIMATE, not measured: power of the machine by the share of time in which its processors were busy, in watts.",
+    "ESTIMATE, not measured: power of the machine, in watts: by the share of time in which its processors were busy (linear), or by the kernel's own model (dtpm).",
     &["model"],
 );
 pub(super) static ENERGY: Family = counter(
     "node_estimated_energy_joules_total",
-    "ESTIMATE, not measured: energy of the machine by the share of time in which its processors were busy, in joules.",
+    "ESTIMATE, not measured: energy of the machine, in joules: by the share of time in which its processors were busy (linear), or by the kernel's own model (dtpm).",
     &["model"],
 );
 pub(super) static INFO: Family = gauge(
     "node_estimated_power_info",
-    "ESTIMATE, not measured: the model, and the watts that the operator gave for a machine that is idle and busy; always 1.",
+    "ESTIMATE, not measured: the model, and the watts that the operator gave linear for a machine that is idle and busy; always 1.",
     &["model", "model_version", "min_watts", "max_watts"],
 );
 

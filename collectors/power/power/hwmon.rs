@@ -2,6 +2,7 @@
 //!
 //! What a sensor measures is known of few chips. That of others is told as a rail, and is in no sum.
 
+use super::rails::INPUTS;
 use super::source::{Found, POWER_MAX, Way};
 use super::tree::Role;
 use crate::kit::{Host, Root};
@@ -10,15 +11,6 @@ use crate::model::Batch;
 const FOLDER: &str = "class/hwmon";
 /// How many sensors are read.
 const SENSORS_MAX: usize = 256;
-/// Rails that are all that a board draws.
-const INPUTS: &[&str] = &["POM_5V_IN", "VDD_IN", "VIN"];
-
-/// Rails of boards that have none of those, which lie beside each other: of AGX Orin, and of AGX Xavier.
-const ADDENDS: [&[&str]; 2] =
-    [&["VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"], &["GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V"]];
-/// A rail that only AGX Thor has, whose input is measured by a chip without labels.
-const OF_THOR: &str = "VDD_CPU_SOC_MSS";
-
 /// A sensor as it was found.
 #[derive(Debug, Default)]
 struct Sensor<'a> {
@@ -74,7 +66,6 @@ pub(super) fn find(has_packages: bool, host: &mut Host, out: &mut Batch) -> Vec<
         }
     }
     found.truncate(SENSORS_MAX);
-    know_boards(&mut found);
     for at in 1..found.len() {
         // Two of one name on one device stay apart by where they are.
         if found.iter().take(at).any(|before| found.get(at).is_some_and(|this| this.id == before.id))
@@ -84,25 +75,6 @@ pub(super) fn find(has_packages: bool, host: &mut Host, out: &mut Batch) -> Vec<
         }
     }
     found
-}
-
-/// What can only be told from all sensors together: which board this is.
-fn know_boards(found: &mut [Found]) {
-    let has =
-        |found: &[Found], label: &str| found.iter().any(|found| found.component == "rail" && found.label == label);
-    for set in ADDENDS {
-        if !set.iter().all(|label| has(found, label)) {
-            continue;
-        }
-        let addends = found.iter_mut().filter(|found| found.component == "rail" && set.contains(&&*found.label));
-        addends.for_each(|addend| addend.role = Role::Device);
-    }
-    if has(found, OF_THOR) {
-        let inputs = found.iter_mut().filter(|found| found.id.starts_with("ina238") && found.label.is_empty());
-        for input in inputs {
-            (input.role, input.component, input.label) = (Role::BoardInput, "board", "VIN".to_owned());
-        }
-    }
 }
 
 /// `1-0040` of `../../devices/platform/c240000.i2c/i2c-1/1-0040/hwmon/hwmon2`, and `BAT0` of `…/power_supply/BAT0/hwmon2`:
@@ -234,33 +206,6 @@ mod tests {
         assert_eq!(device("../../devices/platform/c240000.i2c/i2c-1/1-0040/hwmon/hwmon2"), Some("1-0040"));
         assert_eq!(device("../../devices/LNXSYSTM:00/power_supply/BAT0/hwmon2"), Some("BAT0"));
         assert_eq!((device("hwmon0"), device("../hwmon0"), device("")), (None, None, None));
-    }
-
-    #[test]
-    fn boards_are_known_by_all_their_rails() {
-        let roles = |labels: &[&str]| -> Vec<Role> {
-            let found = |label: &&str| Found {
-                role: Role::Within,
-                component: "rail",
-                id: if label.is_empty() { "ina238-2-0044/power1".to_owned() } else { (*label).to_owned() },
-                parent: String::new(),
-                source: "hwmon",
-                label: (*label).to_owned(),
-                folder: String::new(),
-                way: Way::Battery,
-                unusable: None,
-            };
-            let mut found: Vec<Found> = labels.iter().map(found).collect();
-            know_boards(&mut found);
-            found.into_iter().map(|found| found.role).collect()
-        };
-        let (device, within) = (Role::Device, Role::Within);
-        let orin = ["VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0", "VDDQ_VDD2_1V8AO"];
-        assert_eq!(roles(&orin), [device, device, device, within]);
-        assert_eq!(roles(&orin[1..]), [within; 3], "a part of them is no sum");
-        let thor = ["VDD_GPU", "VDD_CPU_SOC_MSS", "VIN_SYS_5V0", ""];
-        assert_eq!(roles(&thor), [within, within, within, Role::BoardInput]);
-        assert_eq!(roles(&["VDD_GPU", ""]), [within; 2]);
     }
 
     #[test]

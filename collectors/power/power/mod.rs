@@ -6,10 +6,14 @@
 
 mod battery;
 mod counter;
+mod dtpm;
 mod estimate;
 mod hwmon;
 mod ledger;
+mod perf;
 mod powercap;
+mod processes;
+mod rails;
 mod shares;
 mod source;
 #[cfg(test)]
@@ -20,8 +24,10 @@ use crate::kit::{Error, Host, Opt, OptKind, Options, Root};
 use crate::model::{Batch, Family, Value, counter, gauge};
 use crate::{Collector, Group, Pace, Spec};
 use counter::Event;
+use dtpm::Dtpm;
 use estimate::Estimate;
 use powercap::Processors;
+use processes::Processes;
 use shares::{Shares, joules};
 use source::{Found, Source};
 use std::time::Duration;
@@ -80,12 +86,14 @@ pub static SPEC: Spec = Spec {
         },
         estimate::MIN,
         estimate::MAX,
+        dtpm::OPTION,
+        processes::OPTION,
     ],
     pace: Pace::Every { period: PERIOD },
     ..Spec::new(
         Group::Power,
         "power",
-        "Measured energy of the machine and its parts (RAPL, hwmon, batteries), and its shares by processor time.",
+        "Measured energy of the machine and its parts (RAPL, hwmon, rails of boards, batteries), and its shares by processor time.",
         &[
             &ENERGY,
             &POWER,
@@ -99,6 +107,7 @@ pub static SPEC: Spec = Spec {
             &estimate::POWER,
             &estimate::ENERGY,
             &estimate::INFO,
+            &processes::POWER,
         ],
         open,
     )
@@ -108,6 +117,8 @@ struct Power {
     wish: Option<String>,
     processors: Processors,
     sources: Vec<Source>,
+    /// Why nothing is known of the packages.
+    refused: Option<Error>,
     /// The supplies that may feed the machine in place of its batteries.
     mains: Vec<String>,
     /// When sources are looked for again.
@@ -117,6 +128,8 @@ struct Power {
     wholes: [u64; WHOLES.len()],
     shares: Option<Shares>,
     estimate: Option<Estimate>,
+    dtpm: Option<Dtpm>,
+    processes: Option<Processes>,
 }
 
 fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
@@ -126,12 +139,15 @@ fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>
         wish,
         processors,
         sources: Vec::new(),
+        refused: None,
         mains: Vec::new(),
         look: Duration::ZERO,
         platform: Platform::default(),
         wholes: [0; WHOLES.len()],
         shares: None,
         estimate: Estimate::open(options)?,
+        dtpm: Dtpm::open(options),
+        processes: Processes::open(options)?,
     })))
 }
 
@@ -139,6 +155,9 @@ impl Collector for Power {
     fn collect(&mut self, host: &mut Host, out: &mut Batch) -> Result<(), Error> {
         if host.monotonic() >= self.look {
             self.find(host, out);
+        }
+        if let Some(error) = &self.refused {
+            out.fault(error.clone());
         }
         let has_battery = self.sources.iter().any(|source| source.found.role == Role::Battery && !source.is_gone);
         let mains = has_battery && battery::is_fed(&self.mains, host);
@@ -153,9 +172,15 @@ impl Collector for Power {
         if let Some(shares) = &mut self.shares {
             shares.put(out);
         }
+        if let Some(processes) = &self.processes {
+            processes.put(out);
+        }
         self.put_whole(out);
         if let Some(estimate) = &mut self.estimate {
             estimate.put(host, out);
+        }
+        if let Some(dtpm) = &mut self.dtpm {
+            dtpm.put(host, out);
         }
         Ok(())
     }
@@ -166,10 +191,22 @@ impl Power {
     fn find(&mut self, host: &mut Host, out: &mut Batch) {
         self.look = host.monotonic() + LOOK;
         let mut found: Vec<Found> = powercap::find(self.processors, host, out);
+        self.refused = None;
+        if !powercap::is_readable(&found, host) {
+            match perf::find(self.processors, host) {
+                Ok(counters) if !counters.is_empty() => found = counters,
+                // Else it is told of powercap what would permit it.
+                Err(error) if found.is_empty() => self.refused = Some(error),
+                _ => {}
+            }
+        }
         let has_packages = found.iter().any(|found| found.role == Role::Package);
         found.extend(hwmon::find(has_packages, host, out));
         let (batteries, mains) = battery::find(host, out);
         found.extend(batteries);
+        let rails = rails::find(&found, host, out);
+        found.extend(rails);
+        rails::know_boards(&mut found);
         self.mains = mains;
         let key = |found: &Found| (found.source, found.id.clone());
         for source in &mut self.sources {
@@ -205,6 +242,9 @@ impl Power {
         }
         if let Some(shares) = &mut self.shares {
             shares.share(energy, host, out);
+            if let Some(processes) = &mut self.processes {
+                processes.sample(energy, shares.spread(), host, out);
+            }
         }
     }
 
@@ -224,7 +264,7 @@ impl Power {
             if !source.is_gone {
                 let path = format!("{}/{folder}", host.root(Root::Sys));
                 let kind = if source.is_integrated() { "integrated" } else { "counter" };
-                let virtualized = if *from == "rapl" { virtualized } else { "" };
+                let virtualized = if from.starts_with("rapl") { virtualized } else { "" };
                 let names = &["source", "component", "id", "path", "label", "kind", "virtualized"];
                 let of = out.entity(names, [from, component, id, &path, label, kind, virtualized]);
                 out.put(&INFO, of, true);
@@ -259,9 +299,12 @@ impl Power {
         *total = total.saturating_add(sum(whole.roles));
         let of = out.entity(&["source", "scope"], [whole.source, whole.scope]);
         out.put(&HOST_ENERGY, of, joules(*total));
-        // Where one part can't be told, their sum can't.
         let parts = self.sources.iter().filter(|source| source.is_ok() && whole.roles.contains(&source.found.role));
-        let power = parts.map(|source| source.power).try_fold(0i64, |sum, power| Some(sum.saturating_add(power?)));
+        // A rail without power has not said anything yet, and adds nothing.
+        let mut parts = parts.filter(|source| source.power.is_some() || !source.is_integrated()).peekable();
+        // Where one part can't be told, their sum can't.
+        let sum = |sum: i64, source: &Source| Some(sum.saturating_add(source.power?));
+        let power = parts.peek().is_some().then(|| parts.try_fold(0, sum)).flatten();
         out.put_some(&HOST_POWER, of, power.map(|power| Value::Scaled(power, 6)));
     }
 }

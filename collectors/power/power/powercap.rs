@@ -2,7 +2,7 @@
 
 use super::source::{Found, Way};
 use super::tree::Role;
-use crate::kit::{Host, Root, parse};
+use crate::kit::{Error, Host, Root, parse};
 use crate::model::Batch;
 
 const FOLDER: &str = "class/powercap";
@@ -13,7 +13,7 @@ const ZONES_MAX: usize = 128;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Processors {
     /// Made by AMD or Hygon: the zone `core` has one core of the package only.
-    is_amd: bool,
+    pub(super) is_amd: bool,
     /// What looks like the machine is a part of one: its figures are the host's to share out.
     pub(super) is_virtual: bool,
 }
@@ -36,17 +36,17 @@ impl Processors {
 
 /// A zone, by its place and name.
 #[derive(Clone, Debug, PartialEq)]
-struct Zone {
+pub(super) struct Zone {
     /// `intel-rapl:0:1`.
-    folder: String,
-    name: String,
+    pub(super) folder: String,
+    pub(super) name: String,
     /// The name of the zone that it is in.
-    above: Option<String>,
+    pub(super) above: Option<String>,
 }
 
 impl Zone {
     /// The name and all above it, which is the same after the next start.
-    fn id(&self) -> String {
+    pub(super) fn id(&self) -> String {
         match &self.above {
             Some(above) => format!("{above}/{}", self.name),
             None => self.name.clone(),
@@ -118,7 +118,7 @@ fn zones(named: &[(String, String)]) -> Vec<Zone> {
 }
 
 /// What a zone is, and what it is part of: memory is beside its package, and both are in the platform if there is one.
-fn place(zone: &Zone, roots: &[&str]) -> (Role, &'static str, String) {
+pub(super) fn place(zone: &Zone, roots: &[&str]) -> (Role, &'static str, String) {
     let package = zone.above.as_deref().unwrap_or(&zone.name);
     let socket = package.split('-').nth(1).unwrap_or_default();
     let own = format!("psys-{socket}");
@@ -135,14 +135,28 @@ fn place(zone: &Zone, roots: &[&str]) -> (Role, &'static str, String) {
     }
 }
 
-/// More than this, a zone can't draw, in microwatts: twice the largest of its limits, where those are limits at all.
-fn limit(component: &str, folder: &str, host: &mut Host) -> u64 {
+/// Between these is what a zone can't draw, in microwatts.
+pub(super) fn bounds(component: &str) -> (u64, u64) {
     const WATT: u64 = 1_000_000;
-    let (least, most) = match component {
+    match component {
         "psys" => (1_000 * WATT, 20_000 * WATT),
         "dram" => (200 * WATT, 500 * WATT),
         _ => (500 * WATT, 1_500 * WATT),
-    };
+    }
+}
+
+/// Whether a package may be read; where there is none, it may not.
+pub(super) fn is_readable(found: &[Found], host: &mut Host) -> bool {
+    let mut packages = found.iter().filter(|found| found.role == Role::Package);
+    packages.any(|found| {
+        let energy = host.number(Root::Sys, format_args!("{}/energy_uj", found.folder));
+        !matches!(energy, Err(Error::Denied { .. }))
+    })
+}
+
+/// More than this, a zone can't draw, in microwatts: twice the largest of its limits, where those are limits at all.
+fn limit(component: &str, folder: &str, host: &mut Host) -> u64 {
+    let (least, most) = bounds(component);
     let mut largest = 0;
     for (number, file) in [(0, "max_power_uw"), (1, "max_power_uw"), (0, "power_limit_uw"), (1, "power_limit_uw")] {
         // Many zones have none, and it is only a hint.

@@ -51,6 +51,15 @@ struct Own {
     due: Duration,
 }
 
+/// Among what an interval was shared out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spread {
+    /// The time of all processors, in nanoseconds.
+    pub(super) whole: u64,
+    /// How long it was.
+    pub(super) passed: Duration,
+}
+
 /// The ledger.
 #[derive(Debug)]
 pub(super) struct Shares {
@@ -64,6 +73,8 @@ pub(super) struct Shares {
     read: Option<Duration>,
     cpus: u64,
     cpus_due: Duration,
+    /// Of the last interval, if it is known.
+    spread: Option<Spread>,
     /// All that was shared out, and all that somebody got, those who are gone by now included.
     measured: u64,
     attributed: u64,
@@ -82,6 +93,7 @@ impl Shares {
             read: None,
             cpus: 1,
             cpus_due: Duration::ZERO,
+            spread: None,
             measured: 0,
             attributed: 0,
         }))
@@ -113,6 +125,7 @@ impl Shares {
             weigh(root, &mut self.weights);
         }
         let busy = self.weights.iter().fold(0u64, |sum, weight| sum.saturating_add(*weight));
+        self.spread = passed.map(|passed| Spread { whole: capacity.max(busy), passed });
         if let Some(idle) = self.weights.first_mut() {
             *idle = capacity.saturating_sub(busy);
         }
@@ -126,6 +139,11 @@ impl Shares {
             let (_, root) = self.forest.parts();
             self.attributed = self.attributed.saturating_add(give(root, &mut parts));
         }
+    }
+
+    /// Among what the last interval was shared out.
+    pub(super) fn spread(&self) -> Option<Spread> {
+        self.spread
     }
 
     /// Puts all shares.

@@ -2,14 +2,14 @@
 
 use super::counter::{Counter, Event, Integral, Moment, Step, power};
 use super::tree::Role;
-use crate::kit::{Error, Host, KeptFile, Root, parse};
+use crate::kit::{Error, Host, KeptFile, PerfCounter, PerfEvent, Root, parse};
 use crate::model::Batch;
 use std::time::Duration;
 
 /// More than this, no machine draws, in microwatts.
 pub(super) const POWER_MAX: u64 = 100_000_000_000;
 /// Longer than this between two readings of power, and nothing is known of the time between.
-const GAP: Duration = Duration::from_secs(25);
+pub(super) const GAP: Duration = Duration::from_secs(25);
 /// What a firmware without a figure says, in microwatts: all bits of a 32-bit number of milliwatts.
 const UNKNOWN: u64 = 4_294_967_295_000;
 
@@ -35,8 +35,12 @@ pub(super) struct Found {
 pub(super) enum Way {
     /// A file with microjoules, that say so much at their end, and never more power than this.
     Energy { file: String, range: Option<u64>, limit: u64 },
+    /// A counter of the kernel's, how many joules its unit is, and never more power than this.
+    Perf { event: PerfEvent, scale: f64, limit: u64 },
     /// A file with microwatts.
     Power { file: String },
+    /// A file with milliwatts.
+    Milliwatts { file: String },
     /// Files with millivolts and milliamperes.
     Rail { volts: String, amps: String },
     /// A battery, that is only read while it feeds the machine.
@@ -55,6 +59,7 @@ pub(super) struct Source {
     pub(super) found: Found,
     meter: Meter,
     files: Vec<KeptFile>,
+    perf: Option<PerfCounter>,
     /// All that was measured so far, in microjoules.
     pub(super) total: u64,
     /// What was added by the last sample.
@@ -79,17 +84,18 @@ impl Source {
     pub(super) fn new(found: Found) -> Self {
         let meter = match &found.way {
             Way::Energy { range, limit, .. } => Meter::Counter(Counter::new(*range, *limit)),
+            Way::Perf { limit, .. } => Meter::Counter(Counter::new(None, *limit)),
             _ => Meter::Integral(Integral::new(GAP)),
         };
         let files = files(&found);
         let events = [0; Event::ALL.len()];
-        Self { found, meter, files, total: 0, added: 0, power: None, events, state: "new", is_gone: false }
+        Self { found, meter, files, perf: None, total: 0, added: 0, power: None, events, state: "new", is_gone: false }
     }
 
     /// It was found again, perhaps elsewhere.
     pub(super) fn is_found(&mut self, found: Found) {
         if self.is_gone || self.found.folder != found.folder || self.found.way != found.way {
-            self.files = files(&found);
+            (self.files, self.perf) = (files(&found), None);
             self.meter = Self::new(found.clone()).meter;
         }
         self.found = found;
@@ -190,12 +196,18 @@ impl Source {
     }
 
     fn read(&mut self, mains: bool, host: &mut Host) -> Result<Reading, Error> {
+        if let Way::Perf { event, scale, .. } = self.found.way {
+            return count(&mut self.perf, event, host).map(|count| Reading::Is(microjoules(count, scale)));
+        }
         let folder = &self.found.folder;
         let value = match (&self.found.way, self.files.as_mut_slice()) {
             (Way::Energy { .. }, [file, ..]) => return Ok(Reading::Is(number(host, file, folder)?)),
             (Way::Power { .. }, [file, ..]) => number(host, file, folder)?,
+            // A rail that feeds back says less than nothing.
+            (Way::Milliwatts { .. }, [file, ..]) => {
+                signed(host, file, folder)?.max(0).unsigned_abs().saturating_mul(1000)
+            }
             (Way::Rail { .. }, [volts, amps, ..]) => {
-                // A rail that feeds back says less than nothing.
                 let (volts, amps) = (signed(host, volts, folder)?, signed(host, amps, folder)?);
                 volts.max(0).unsigned_abs().saturating_mul(amps.max(0).unsigned_abs())
             }
@@ -213,10 +225,26 @@ impl Source {
 fn files(found: &Found) -> Vec<KeptFile> {
     let file = |name: &String| KeptFile::new(Root::Sys, format!("{}/{name}", found.folder));
     match &found.way {
-        Way::Energy { file: name, .. } | Way::Power { file: name } => vec![file(name)],
+        Way::Energy { file: name, .. } | Way::Power { file: name } | Way::Milliwatts { file: name } => vec![file(name)],
         Way::Rail { volts, amps } => vec![file(volts), file(amps)],
-        Way::Battery => Vec::new(),
+        Way::Battery | Way::Perf { .. } => Vec::new(),
     }
+}
+
+/// What a counter says; one that can't be read is opened anew the next time.
+fn count(counter: &mut Option<PerfCounter>, event: PerfEvent, host: &Host) -> Result<u64, Error> {
+    let mut open = match counter.take() {
+        Some(open) => open,
+        None => host.perf(event)?,
+    };
+    let count = open.read()?;
+    *counter = Some(open);
+    Ok(count)
+}
+
+/// All that a machine uses in a century can be told in a float to the microjoule.
+fn microjoules(count: u64, scale: f64) -> u64 {
+    (count as f64 * scale * 1e6) as u64
 }
 
 fn number(host: &mut Host, file: &mut KeptFile, folder: &str) -> Result<u64, Error> {
@@ -226,7 +254,7 @@ fn number(host: &mut Host, file: &mut KeptFile, folder: &str) -> Result<u64, Err
 
 fn signed(host: &mut Host, file: &mut KeptFile, folder: &str) -> Result<i64, Error> {
     let number = parse::signed(parse::trim(host.read_kept(file)?));
-    number.ok_or_else(|| Error::malformed(&format!("/sys/{folder}"), 1, "a whole number of volts or amperes"))
+    number.ok_or_else(|| Error::malformed(&format!("/sys/{folder}"), 1, "a whole number of volts, amperes or watts"))
 }
 
 /// What a battery gives, in microwatts; `None`: it gives nothing. Drivers differ in the sign.
