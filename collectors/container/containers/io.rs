@@ -42,6 +42,8 @@ pub(super) struct Disks {
     blkio: Option<[&'static str; 2]>,
     /// The root, which sums up what is below, has told of nothing: none of the others tells of anything.
     is_silent: bool,
+    /// The root's files.
+    root: [Handle; BLKIO.len()],
     told: Vec<(Number, Told)>,
 }
 
@@ -68,10 +70,11 @@ impl Disks {
     pub(super) fn look(&mut self, host: &mut Host, trees: &Trees, now: Duration) {
         if now >= self.due {
             self.names.clear();
+            self.root.iter_mut().for_each(Handle::retry);
             self.due = now + SELDOM;
         }
         if let Some(tree) = trees.of(Controller::Io).filter(|_| self.blkio.is_none() && !trees.unified()) {
-            self.is_silent = matches!(speaking(host, tree, "/"), Ok((None, true)));
+            self.is_silent = matches!(speaking(host, tree, "/", &mut self.root, &mut self.told), Ok((None, true)));
         }
     }
 }
@@ -95,7 +98,7 @@ pub(super) fn put(
         }
     } else {
         if disks.blkio.is_none() && !disks.is_silent && node.own.is_due {
-            (disks.blkio, _) = speaking(host, tree, &node.path)?;
+            (disks.blkio, _) = speaking(host, tree, &node.path, &mut Default::default(), &mut disks.told)?;
         }
         let files = disks.blkio.map(|[bytes, counts]| [(bytes, true), (counts, false)]);
         for ((file, is_bytes), handle) in files.into_iter().flatten().zip(&mut node.own.io) {
@@ -117,18 +120,25 @@ pub(super) fn put(
 
 /// The files in which this cgroup tells that something was read or written, if it tells; and whether what is below would be
 /// told there too.
-fn speaking(host: &mut Host, tree: &str, path: &str) -> Result<(Option<[&'static str; 2]>, bool), Error> {
+fn speaking(
+    host: &mut Host,
+    tree: &str,
+    path: &str,
+    handles: &mut [Handle; BLKIO.len()],
+    told: &mut Vec<(Number, Told)>,
+) -> Result<(Option<[&'static str; 2]>, bool), Error> {
     let mut has_sums = false;
-    for files in BLKIO {
-        let mut told = Vec::new();
-        if let Some(text) = host.cgroup(tree, path, files[0], &mut Handle::default())? {
-            separate(text, true, &mut told);
+    for (files, handle) in BLKIO.into_iter().zip(handles) {
+        told.clear();
+        if let Some(text) = host.cgroup(tree, path, files[0], handle)? {
+            separate(text, true, told);
             has_sums |= files == BLKIO[2];
         }
         if told.iter().any(|(_, of)| of.read_bytes > Some(0) || of.written_bytes > Some(0)) {
             return Ok((Some(files), has_sums));
         }
     }
+    told.clear();
     Ok((None, has_sums))
 }
 
