@@ -7,8 +7,8 @@ use super::tree::Role;
 use crate::kit::{Host, jetson};
 use crate::model::Batch;
 
-/// Rails that are all that a board draws.
-pub(super) const INPUTS: &[&str] = &["POM_5V_IN", "VDD_IN", "VIN"];
+/// Rails that are all that a board draws, the widest first.
+pub(super) const INPUTS: &[&str] = &["VIN", "VDD_IN", "POM_5V_IN"];
 /// Rails of one board that one of those feeds.
 const FED: [&[&str]; 2] = [&["POM_5V_CPU", "POM_5V_GPU"], &["VDD_CPU_GPU_CV", "VDD_SOC"]];
 /// Rails of boards that have no input rail, which lie beside each other: of AGX Orin, and of AGX Xavier.
@@ -58,14 +58,22 @@ pub(super) fn know_boards(found: &mut [Found]) {
             (input.role, input.component, input.label) = (Role::BoardInput, "board", "VIN".to_owned());
         }
     }
-    let input = found.iter().find(|found| found.role == Role::BoardInput).map(|input| input.id.clone());
-    let Some(input) = input else { return };
+    let Some(input) = know_input(found) else { return };
     for set in FED {
         if set.iter().all(|label| has(found, label)) {
             let fed = found.iter_mut().filter(|found| found.component == "rail" && set.contains(&&*found.label));
             fed.for_each(|fed| fed.parent.clone_from(&input));
         }
     }
+}
+
+/// The board's input. The widest of several feeds the others, whose power is in its own: they are in no sum.
+fn know_input(found: &mut [Found]) -> Option<String> {
+    let of = |label: &&str| found.iter().find(|found| found.role == Role::BoardInput && found.label == **label);
+    let (input, label) = INPUTS.iter().find_map(of).map(|input| (input.id.clone(), input.label.clone()))?;
+    let others = found.iter_mut().filter(|found| found.role == Role::BoardInput && found.label != label);
+    others.for_each(|other| (other.role, other.component, other.parent) = (Role::Within, "rail", input.clone()));
+    Some(input)
 }
 
 #[cfg(test)]
@@ -102,20 +110,37 @@ mod tests {
         assert_eq!(roles(&["VDD_GPU", ""]), [within; 2]);
     }
 
+    /// What a board of L4T 32 with these rails and milliwatts tells after five seconds.
+    fn board(rails: &[(&str, &str)]) -> String {
+        let tree = Tree::new(&[]);
+        for (at, (name, power)) in rails.iter().enumerate() {
+            let folder = format!("sys/bus/i2c/drivers/ina3221x/1-004{}/iio:device{}", at / 3, at / 3);
+            tree.write(&format!("{folder}/rail_name_{}", at % 3), &format!("{name}\n"));
+            tree.write(&format!("{folder}/in_power{}_input", at % 3), &format!("{power}\n"));
+        }
+        let mut opened = tree.open(&SPEC, &[]);
+        opened.round();
+        opened.advance(Duration::from_secs(5));
+        opened.round()
+    }
+
+    #[test]
+    fn an_input_that_another_feeds_is_not_counted_again() {
+        let whole = "node_host_power_watts{source=\"rail\",scope=\"board_in\"} 8\n";
+        let fed = "component=\"rail\",id=\"ina3221x-1-0040/in_power";
+        // Whichever of the two is found first.
+        for (rails, feeder, fed_at) in
+            [([("VIN", "8000"), ("VDD_IN", "6140")], 0, 1), ([("VDD_IN", "6140"), ("VIN", "8000")], 1, 0)]
+        {
+            let page = board(&rails);
+            let parent = format!("{fed}{fed_at}\",parent=\"ina3221x-1-0040/in_power{feeder}\"");
+            assert!(page.contains(whole) && page.contains(&parent), "{page}");
+            assert!(page.contains("node_host_energy_joules_total{source=\"rail\",scope=\"board_in\"} 40\n"), "{page}");
+        }
+    }
+
     #[test]
     fn rails_of_l4t_32_are_in_milliwatts() {
-        let board = |rails: &[(&str, &str)]| {
-            let tree = Tree::new(&[]);
-            for (at, (name, power)) in rails.iter().enumerate() {
-                let folder = format!("sys/bus/i2c/drivers/ina3221x/1-004{}/iio:device{}", at / 3, at / 3);
-                tree.write(&format!("{folder}/rail_name_{}", at % 3), &format!("{name}\n"));
-                tree.write(&format!("{folder}/in_power{}_input", at % 3), &format!("{power}\n"));
-            }
-            let mut opened = tree.open(&SPEC, &[]);
-            opened.round();
-            opened.advance(Duration::from_secs(5));
-            opened.round()
-        };
         let nano = board(&[("POM_5V_IN", "1743"), ("NC", "-1"), ("POM_5V_CPU", "405"), ("POM_5V_GPU", "0")]);
         for line in [
             "node_host_power_watts{source=\"rail\",scope=\"board_in\"} 1.743\n",
