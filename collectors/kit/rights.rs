@@ -6,6 +6,9 @@ use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabiliti
 /// What collectors read more with: files of root's own, and those that tell of other users' processes.
 const USED: CapabilitySet = CapabilitySet::DAC_READ_SEARCH.union(CapabilitySet::SYS_PTRACE);
 
+/// What only few machines need it for: perf's counters, where others can't be read.
+const SELDOM_USED: CapabilitySet = CapabilitySet::PERFMON;
+
 /// Puts the capabilities that the program uses into effect, where this process is permitted to have them.
 ///
 /// The image's binary has them as permitted only (`setcap …+p`): were they effective, the kernel would refuse to start it
@@ -22,7 +25,7 @@ pub fn raise_capabilities() {
 }
 
 fn raised(sets: CapabilitySets) -> CapabilitySets {
-    CapabilitySets { effective: sets.effective | (sets.permitted & USED), ..sets }
+    CapabilitySets { effective: sets.effective | (sets.permitted & USED.union(SELDOM_USED)), ..sets }
 }
 
 /// The user that this process runs as, and its capabilities.
@@ -104,6 +107,8 @@ mod tests {
         let raised = raised(sets);
         assert_eq!(raised.effective, CapabilitySet::CHOWN | CapabilitySet::SYS_PTRACE);
         assert_eq!((raised.permitted, raised.inheritable), (permitted, none));
+        let perf = CapabilitySets { permitted: CapabilitySet::PERFMON, ..sets };
+        assert!(super::raised(perf).effective.contains(CapabilitySet::PERFMON));
         raise_capabilities();
         let of = Rights { user: 65534, effective: raised.effective }.used();
         assert_eq!(
