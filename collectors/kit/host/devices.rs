@@ -20,7 +20,8 @@ pub(super) struct Empty {
 
 impl Host {
     /// The names in a folder that pass, sorted. Where there are none, nobody looks again for ten seconds: to find nothing
-    /// would cost more than all that is found elsewhere.
+    /// would cost more than all that is found elsewhere. That is remembered by folder: a collector that looks there for two
+    /// kinds of things asks once for both, or uses [`Host::names`].
     ///
     /// # Errors
     /// What the kernel answered.
