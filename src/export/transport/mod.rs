@@ -190,7 +190,14 @@ impl Transport {
         match connection {
             Connection::Http(http) => {
                 let request = self.head(headers).body(Whole(body.clone())).map_err(built)?;
-                Ok(http.post(request).await.map(|answer| answer.outcome(SystemTime::now())))
+                let answer = http.post(request).await;
+                Ok(answer.map(|answer| match (answer.outcome(SystemTime::now()), answer.status) {
+                    // Somebody answers there, at other paths.
+                    (Outcome::Refused { why }, 404 | 405) => {
+                        Outcome::Refused { why: format!("{why}; asked for was {}", self.place.path) }
+                    }
+                    (outcome, _) => outcome,
+                }))
             }
             Connection::Grpc(grpc) => {
                 let left = deadline.saturating_duration_since(Instant::now());

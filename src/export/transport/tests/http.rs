@@ -104,7 +104,8 @@ async fn answers_mean_what_the_specification_says() {
 
     for status in [400, 401, 404, 413, 500] {
         let receiver = saying(status, &[("content-type", "text/plain")], b"no\x1b[1m\nnever").await;
-        assert_eq!(refused(outcome(&receiver).await), format!("HTTP status {status}: no [1m never"));
+        let place = if status == 404 { "; asked for was /v1/metrics" } else { "" };
+        assert_eq!(refused(outcome(&receiver).await), format!("HTTP status {status}: no [1m never{place}"));
         assert_eq!(receiver.requests(), 1);
     }
 }
