@@ -45,7 +45,7 @@ static OLDEST: Family = gauge(
 );
 static DROPPED: Family = counter(
     "wholenode_spool_dropped_points_total",
-    "Points that will never be pushed, by the reason: full, old, torn, undatable; io if the disk takes nothing in.",
+    "Points that will never be pushed, by the reason: full, old, torn, undatable; io if the disk takes nothing in, or what was in memory is lost.",
     &["endpoint", "reason"],
 );
 
@@ -76,8 +76,25 @@ pub(super) struct Figures {
     pub(super) held: AtomicU64,
     /// Requests on their way into the spool.
     pub(super) entering: AtomicU64,
-    /// Those of the spool, and when they were taken, since the machine was started.
-    spool: Mutex<Option<(SpoolFigures, Duration)>>,
+    spool: Mutex<Spools>,
+}
+
+/// What the spool told last, and the points that those dropped which were before it, in the order of [`Reason::ALL`].
+#[derive(Debug, Default)]
+struct Spools {
+    now: Option<SpoolFigures>,
+    dropped: [u64; Reason::ALL.len()],
+}
+
+impl Spools {
+    /// The spool is no more; what it told last.
+    fn end(&mut self) -> SpoolFigures {
+        let last = self.now.take().unwrap_or_default();
+        for (all, dropped) in self.dropped.iter_mut().zip(last.dropped) {
+            *all += dropped.points;
+        }
+        last
+    }
 }
 
 impl Figures {
@@ -95,15 +112,34 @@ impl Figures {
     }
 
     /// The spool's own figures: what is new about its disk, if anything is.
-    pub(super) fn set_spool(&self, figures: SpoolFigures, now: Duration) -> Option<Option<String>> {
+    pub(super) fn set_spool(&self, figures: SpoolFigures) -> Option<Option<String>> {
         let fault = figures.fault.clone();
-        let before = lock(&self.spool).replace((figures, now)).and_then(|(before, _)| before.fault);
+        let before = lock(&self.spool).now.replace(figures).and_then(|before| before.fault);
         (fault != before).then_some(fault)
+    }
+
+    /// A spool was opened that found so many points. What one that broke had beyond them is lost.
+    pub(super) fn begin_spool(&self, found: u64) {
+        let before = lock(&self.spool).end();
+        add(&self.io, before.waiting.points.saturating_sub(found));
+    }
+
+    /// The spool has ended, and so many points with it.
+    pub(super) fn end_spool(&self, lost: u64) {
+        lock(&self.spool).end();
+        add(&self.io, lost);
+    }
+
+    /// So many requests, with so many points, never came into the spool.
+    pub(super) fn shut_out(&self, requests: u64, points: u64) {
+        less(&self.entering, requests);
+        less(&self.held, points);
+        add(&self.io, points);
     }
 
     /// What the spool told last.
     fn of_spool<T: Default>(&self, told: impl FnOnce(&SpoolFigures) -> T) -> T {
-        lock(&self.spool).as_ref().map(|(figures, _)| told(figures)).unwrap_or_default()
+        lock(&self.spool).now.as_ref().map(told).unwrap_or_default()
     }
 
     /// How many requests wait in the spool, and how many bytes they take.
@@ -118,8 +154,10 @@ impl Figures {
 
     /// Points that were dropped, by the reason.
     pub(super) fn dropped(&self) -> [(&'static str, u64); 5] {
-        let of_spool = self.of_spool(|spool| spool.dropped.map(|dropped| dropped.points));
-        let [full, old, torn, undatable] = std::array::from_fn(|at| (Reason::ALL[at].name(), of_spool[at]));
+        let spools = lock(&self.spool);
+        let now = spools.now.as_ref().map(|spool| spool.dropped).unwrap_or_default();
+        let [full, old, torn, undatable] =
+            std::array::from_fn(|at| (Reason::ALL[at].name(), spools.dropped[at] + now[at].points));
         let undatable = (undatable.0, undatable.1 + self.undatable.load(Relaxed));
         [full, old, torn, undatable, ("io", self.io.load(Relaxed))]
     }
@@ -161,8 +199,7 @@ impl Figures {
         let (records, bytes) = self.spooled();
         out.put(&RECORDS, endpoint, records);
         out.put(&SPOOL_BYTES, endpoint, bytes);
-        let oldest =
-            lock(&self.spool).as_ref().and_then(|(spool, then)| Some(spool.oldest? + now.saturating_sub(*then)));
+        let oldest = self.of_spool(|spool| spool.oldest_age(now));
         out.put_some(&OLDEST, endpoint, oldest.map(|age| age.as_secs_f64()));
     }
 }

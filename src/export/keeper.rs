@@ -60,9 +60,7 @@ impl Keeper {
         add(&self.figures.entering, count);
         add(&self.figures.held, points);
         if self.tasks.try_send(Task::Keep(records)).is_err() {
-            less(&self.figures.entering, count);
-            less(&self.figures.held, points);
-            add(&self.figures.io, points);
+            self.figures.shut_out(count, points);
         }
     }
 
@@ -106,6 +104,7 @@ fn points(records: &[Record]) -> u64 {
 }
 
 /// Who does what is asked of the spool.
+#[derive(Clone)]
 struct Desk {
     name: String,
     figures: Arc<Figures>,
@@ -113,20 +112,29 @@ struct Desk {
 }
 
 impl Desk {
+    /// Does one thing after the other. Should one of them panic, the spool is opened again: what is in its folder is there.
     async fn keep(self, settings: SpoolSettings, mut asked: mpsc::Receiver<Task>) {
-        let opened = spawn_blocking(move || {
-            let spool = self.open(settings)?;
-            Some((self, spool))
-        });
-        let Ok(Some((mut desk, mut spool))) = opened.await else { return };
-        while let Some(task) = asked.recv().await {
-            let done = spawn_blocking(move || {
-                let spool = desk.work(spool, task)?;
-                Some((desk, spool))
-            });
-            match done.await {
-                Ok(Some(given_back)) => (desk, spool) = given_back,
-                _ => return,
+        loop {
+            let (desk, of) = (self.clone(), settings.clone());
+            let Ok(Some(mut spool)) = spawn_blocking(move || desk.open(of)).await else {
+                return tracing::error!(endpoint = self.name, "there is no spool: what can't be pushed is dropped");
+            };
+            loop {
+                let Some(task) = asked.recv().await else { return };
+                let (requests, held) = match &task {
+                    Task::Keep(records) => (records.len() as u64, points(records)),
+                    _ => (0, 0),
+                };
+                let desk = self.clone();
+                match spawn_blocking(move || desk.work(spool, task)).await {
+                    Ok(Some(given_back)) => spool = given_back,
+                    Ok(None) => return,
+                    Err(_) => {
+                        self.figures.shut_out(requests, held);
+                        tracing::error!(endpoint = self.name, "the spool broke; it is opened again");
+                        break;
+                    }
+                }
             }
         }
     }
@@ -146,6 +154,7 @@ impl Desk {
         if let Some(boot_time) = spool.boot_time(at.boot) {
             self.times.adopt(boot_time);
         }
+        self.figures.begin_spool(spool.figures(at).found.points);
         self.publish(&spool, at);
         Some(spool)
     }
@@ -180,6 +189,7 @@ impl Desk {
             }
             Task::End(tell) => {
                 let lost = spool.close(at);
+                self.figures.end_spool(lost.points);
                 if lost.points > 0 {
                     tracing::warn!(endpoint = self.name, points = lost.points, "what waited in memory is lost");
                 }
@@ -192,7 +202,7 @@ impl Desk {
 
     fn publish(&self, spool: &Spool, at: Moment) {
         let figures = spool.figures(at);
-        let fault = self.figures.set_spool(figures, at.now);
+        let fault = self.figures.set_spool(figures);
         if let Some(fault) = fault {
             let endpoint = self.name.as_str();
             match fault {
@@ -202,5 +212,59 @@ impl Desk {
                 None => tracing::info!(endpoint, "the spool can be written again"),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::time::BootId;
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    use std::time::Duration;
+
+    const BOOT: BootId = BootId([7; 16]);
+
+    /// A clock with a bug that shows when it is asked for, once.
+    #[derive(Default)]
+    struct Watch(AtomicBool);
+
+    impl Times for Watch {
+        fn moment(&self) -> Moment {
+            assert!(!self.0.swap(false, Relaxed), "a bug, say");
+            Moment { boot: BOOT, now: Duration::from_secs(9), boot_time: Some(1_700_000_000_000_000_000) }
+        }
+
+        fn adopt(&self, _: u64) {}
+    }
+
+    fn record() -> Record {
+        Record { taken: Duration::from_secs(8), boot: BOOT, points: 5, request: vec![1; 100] }
+    }
+
+    async fn waits(keeper: &Keeper) -> bool {
+        keeper.oldest().unwrap().await.ok().flatten().is_some()
+    }
+
+    #[tokio::test]
+    async fn a_spool_that_breaks_is_opened_again_and_no_counter_runs_backwards() {
+        let (figures, watch) = (Arc::new(Figures::default()), Arc::new(Watch::default()));
+        let settings = SpoolSettings { directory: None, max_bytes: 4 << 20, max_age: Duration::from_secs(60) };
+        let keeper = Keeper::start("test", settings.clone(), Arc::clone(&figures), watch.clone());
+        keeper.keep(vec![record()]);
+        assert!(waits(&keeper).await);
+        watch.0.store(true, Relaxed);
+        keeper.keep(vec![record()]);
+        assert!(!waits(&keeper).await, "what was in memory is lost");
+        let dropped = |figures: &Figures| figures.dropped().map(|(_, points)| points);
+        assert_eq!((dropped(&figures), figures.waiting()), ([0, 0, 0, 0, 10], 0));
+        // What is too old when it comes is dropped, and stays counted when another spool takes its place.
+        keeper.keep(vec![record(), Record { boot: BootId([1; 16]), ..record() }]);
+        assert!(waits(&keeper).await);
+        keeper.end().await;
+        let ended = dropped(&figures);
+        assert_eq!((ended.iter().sum::<u64>(), figures.waiting()), (20, 0));
+        let keeper = Keeper::start("test", settings, Arc::clone(&figures), watch);
+        assert!(!waits(&keeper).await);
+        assert_eq!(dropped(&figures), ended);
     }
 }

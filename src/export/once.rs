@@ -57,6 +57,14 @@ fn round(endpoint: &Endpoint, families: &Filter, snapshot: &Snapshot, encoder: &
     Round::new(requests, at.now, at.boot)
 }
 
+/// What was not answered for waits in the folder, if there is one.
+fn keep(spool: Option<Spool>, round: &Round, at: Moment) {
+    if let Some(mut spool) = spool {
+        round.records().iter().for_each(|record| spool.push(record, at));
+        spool.close(at);
+    }
+}
+
 /// One endpoint.
 struct Once<C> {
     carrier: C,
@@ -67,7 +75,10 @@ struct Once<C> {
 
 impl<C: Carry> Once<C> {
     async fn push(mut self, mut spool: Option<Spool>, mut round: Round) -> Result<(), String> {
-        let boot_time = self.at.boot_time.ok_or("the clock says that the machine was started before 2020")?;
+        let Some(boot_time) = self.at.boot_time else {
+            keep(spool, &round, self.at);
+            return Err("the clock says that the machine was started before 2020".to_owned());
+        };
         while let Some(spool) = &mut spool
             && let Next::Record { ticket, record, boot_time } = spool.next(self.at)
             && self.is_answered(record.request, boot_time, record.points).await
@@ -80,10 +91,7 @@ impl<C: Carry> Once<C> {
             }
             round.answered();
         }
-        if let Some(mut spool) = spool {
-            round.records().iter().for_each(|record| spool.push(record, self.at));
-            spool.close(self.at);
-        }
+        keep(spool, &round, self.at);
         self.wrong.map_or(Ok(()), Err)
     }
 

@@ -11,8 +11,11 @@ use super::times::Times;
 use super::told::{State, Told};
 use super::transport::{Outcome, Transport};
 use crate::encode::otlp;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -31,6 +34,9 @@ pub(super) trait Carry: Send {
 
     /// How many bytes it has sent so far.
     fn bytes(&self) -> u64;
+
+    /// Begins anew after a panic.
+    fn renew(&mut self);
 }
 
 impl Carry for Transport {
@@ -40,6 +46,10 @@ impl Carry for Transport {
 
     fn bytes(&self) -> u64 {
         self.bytes()
+    }
+
+    fn renew(&mut self) {
+        self.renew();
     }
 }
 
@@ -131,6 +141,8 @@ pub(super) struct Pusher<C> {
     pause: Backoff,
     replay_pause: Backoff,
     next_replay: Instant,
+    /// When the spool is asked again that had nothing to give.
+    next_ask: Instant,
     told: [Told; 2],
     stop: watch::Receiver<bool>,
     /// The request that is sent, dated.
@@ -149,6 +161,7 @@ impl<C: Carry> Pusher<C> {
             pause: Backoff::default(),
             replay_pause: Backoff::default(),
             next_replay: Instant::now(),
+            next_ask: Instant::now(),
             told,
             stop,
             buffer: Vec::new(),
@@ -175,7 +188,9 @@ impl<C: Carry> Pusher<C> {
                 }
             } else {
                 self.ask();
-                self.wait(None).await;
+                // A spool that can't be read, or broke, is not asked all the time.
+                let is_later = self.asked.is_none() && self.lane.figures.has_older();
+                self.wait(is_later.then_some(self.next_ask)).await;
             }
         }
         self.receive();
@@ -207,8 +222,11 @@ impl<C: Carry> Pusher<C> {
 
     /// Asks the spool for its oldest, if it has any and was not asked.
     fn ask(&mut self) {
-        if self.asked.is_none() && self.oldest.is_none() && self.lane.figures.has_older() {
+        if self.asked.is_none() && Instant::now() >= self.next_ask && self.lane.figures.has_older() {
             self.asked = self.lane.keeper.oldest();
+            if self.asked.is_none() {
+                self.next_ask = Instant::now() + GLANCE;
+            }
         }
     }
 
@@ -230,7 +248,12 @@ impl<C: Carry> Pusher<C> {
         tokio::select! {
             _ = self.stop.changed() => {}
             () = self.lane.mailbox.bell.notified() => {}
-            oldest = answer => (self.asked, self.oldest) = (None, oldest),
+            oldest = answer => {
+                (self.asked, self.oldest) = (None, oldest);
+                if self.oldest.is_none() {
+                    self.next_ask = Instant::now() + GLANCE;
+                }
+            }
             () = moment => {}
         }
     }
@@ -274,14 +297,19 @@ impl<C: Carry> Pusher<C> {
         let before = self.carrier.bytes();
         let outcome = tokio::select! {
             biased;
-            outcome = self.carrier.send(&self.buffer, points) => Some(outcome),
+            outcome = caught(self.carrier.send(&self.buffer, points)) => Some(outcome),
             () = async {
                 stopped(&mut self.stop).await;
                 sleep(GRACE).await;
             } => None,
         };
         add(&self.lane.figures.bytes, self.carrier.bytes().saturating_sub(before));
-        outcome.map_or(Verdict::Ended, |outcome| self.judge(outcome, kind))
+        let Some(outcome) = outcome else { return Verdict::Ended };
+        let outcome = outcome.unwrap_or_else(|| {
+            self.carrier.renew();
+            Outcome::Later { after: None, why: "a panic while it was sent".to_owned() }
+        });
+        self.judge(outcome, kind)
     }
 
     /// What an answer means for the request, for those that come after it, and for the page and the log.
@@ -332,6 +360,16 @@ impl<C: Carry> Pusher<C> {
             }
         }
     }
+}
+
+/// What comes out of it; `None` if it panics.
+async fn caught<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(polled) => polled.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
 }
 
 /// Waits until it is told to stop.

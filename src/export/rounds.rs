@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
-/// What the machine says now.
+/// What the machine says now; nothing where nobody could be asked.
 pub(super) type Ask = Arc<dyn Fn() -> Snapshot + Send + Sync>;
 
 /// An endpoint that gets rounds.
@@ -39,15 +39,16 @@ impl Customer {
         let (taken, boot) = (moment.now, moment.boot);
         let mut requests = Requests::default();
         let keep = |family: &Family| all.keeps(&family.name) && self.families.keeps(&family.name);
-        let encoder = &mut self.encoder;
-        let encode = AssertUnwindSafe(|| encoder.encode(snapshot, taken, keep, &mut requests));
-        if catch_unwind(encode).is_err() {
-            // What panicked may be in any state.
-            self.encoder = Otlp::new(self.resource.clone(), self.shape);
-            tracing::error!(endpoint = self.lane.name, "a round could not be encoded, and is not pushed");
-        } else if !requests.is_empty() {
+        self.encoder.encode(snapshot, taken, keep, &mut requests);
+        if !requests.is_empty() {
             self.lane.offer(Round::new(requests, taken, boot));
         }
+    }
+
+    /// Goes on after a panic: the encoder may be in any state.
+    fn renew(&mut self) {
+        self.encoder = Otlp::new(self.resource.clone(), self.shape);
+        tracing::error!(endpoint = self.lane.name, "a round could not be encoded, and is not pushed");
     }
 }
 
@@ -104,7 +105,16 @@ async fn round(common: &Common, mut due: Vec<Customer>) -> Vec<Customer> {
     let work = move || {
         let families = Arc::clone(&lock(&common.families));
         let snapshot = catch_unwind(AssertUnwindSafe(|| (common.ask)())).unwrap_or_default();
-        due.iter_mut().for_each(|customer| customer.serve(&snapshot, &common, &families));
+        // Nothing at all is not what the machine says: to receivers, everything would have ended.
+        if snapshot.batches().is_empty() {
+            tracing::error!("nothing could be asked for a round, and none is pushed");
+            return due;
+        }
+        for customer in &mut due {
+            if catch_unwind(AssertUnwindSafe(|| customer.serve(&snapshot, &common, &families))).is_err() {
+                customer.renew();
+            }
+        }
         due
     };
     spawn_blocking(work).await.unwrap_or_default()

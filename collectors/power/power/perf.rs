@@ -1,5 +1,5 @@
-//! RAPL as the kernel keeps it for `perf`, where powercap is missing or may not be read: it sums up to 64 bits, so nothing
-//! starts anew.
+//! RAPL as the kernel keeps it for `perf`, where powercap is missing or may not be read: it sums up to 64 bits,
+//! so that it starts anew once in years, which is taken for a reset.
 
 use super::powercap::{Processors, Zone, bounds, place};
 use super::source::{Found, Way};

@@ -83,3 +83,30 @@ async fn a_receiver_that_refuses_what_is_old_gets_what_is_new() {
     assert_eq!(figures.is_up(), Some(true), "it takes what is new");
     assert!(stage.sent() >= 600, "{}", stage.sent());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_while_it_is_sent_is_a_failure_like_others() {
+    let answer = |seen: super::script::Seen| {
+        assert!(seen.at >= HOUR, "a bug, say");
+        (NOW, taken())
+    };
+    let stage = Play::default().begin(answer).await;
+    stage.pass(HOUR).await;
+    assert_eq!((stage.sent(), stage.lane.figures.is_up()), (0, Some(false)));
+    assert_eq!(stage.renewed.load(Relaxed), stage.seen().len() as u64);
+    stage.pass(HOUR).await;
+    assert_eq!((stage.sent(), stage.lane.figures.is_up()), (stage.produced(), Some(true)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_can_be_asked_nothing_has_ended() {
+    let stage = Play::default().begin(|_| (NOW, taken())).await;
+    stage.pass(10 * MINUTE).await;
+    let before = stage.produced();
+    stage.is_mute.store(true, Relaxed);
+    stage.pass(10 * MINUTE).await;
+    assert_eq!(stage.produced(), before);
+    stage.is_mute.store(false, Relaxed);
+    stage.pass(10 * MINUTE).await;
+    assert!(stage.produced() > before && stage.sent() == stage.produced());
+}

@@ -107,12 +107,13 @@ async fn nothing_is_sent_before_the_clock_is_right_and_all_of_it_then() {
 async fn what_is_under_way_at_the_end_has_a_moment_and_is_kept_otherwise() {
     let stage = Play::default().begin(|_| (Duration::from_millis(400), taken())).await;
     stage.pass(Duration::from_millis(100)).await;
-    let (took, figures) = stage.end().await;
-    assert!(took < SECOND && figures.sent.load(Relaxed) == 10 && figures.waiting() == 0, "{took:?} {figures:?}");
+    let (took, left, figures) = stage.end().await;
+    assert!(took < SECOND && figures.sent.load(Relaxed) == 10 && left == 0, "{took:?} {figures:?}");
     let stage = Play::default().begin(|_| (HOUR, taken())).await;
     stage.pass(Duration::from_millis(100)).await;
-    let (took, figures) = stage.end().await;
-    assert!(took < SECOND && figures.sent.load(Relaxed) == 0 && figures.waiting() == 10, "{took:?} {figures:?}");
+    let (took, left, figures) = stage.end().await;
+    assert!(took < SECOND && figures.sent.load(Relaxed) == 0 && left == 10, "{took:?} {figures:?}");
+    assert_eq!(figures.dropped()[4], ("io", 10), "memory ends with the process");
 }
 
 /// An answer of any kind.
@@ -144,8 +145,11 @@ proptest! {
             stage.pass(HOUR).await;
             stage.no_more().await;
             stage.pass(HOUR).await;
-            let (_, figures) = stage.end().await;
+            let (_, _, figures) = stage.end().await;
+            let ended = [&figures.sent, &figures.rejected, &figures.refused].map(|points| points.load(Relaxed));
+            let dropped: u64 = figures.dropped().iter().map(|(_, points)| points).sum();
             assert!(figures.produced.load(Relaxed) > 0);
+            assert_eq!(figures.produced.load(Relaxed), ended.iter().sum::<u64>() + dropped, "{figures:?}");
         });
     }
 }

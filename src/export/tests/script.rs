@@ -14,7 +14,7 @@ use collectors::model::{Batch, Family, Snapshot, gauge};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use prost::Message;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -45,6 +45,7 @@ struct Scripted {
     answer: Answer,
     seen: Arc<Mutex<Vec<Seen>>>,
     bytes: u64,
+    renewed: Arc<AtomicU64>,
 }
 
 impl Carry for Scripted {
@@ -64,6 +65,10 @@ impl Carry for Scripted {
 
     fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    fn renew(&mut self) {
+        self.renewed.fetch_add(1, Relaxed);
     }
 }
 
@@ -117,6 +122,10 @@ impl Default for Play {
 /// An endpoint at work.
 pub(super) struct Stage {
     pub(super) lane: Lane,
+    /// How often what carries was made anew.
+    pub(super) renewed: Arc<AtomicU64>,
+    /// From now on, nobody can be asked, or again.
+    pub(super) is_mute: Arc<AtomicBool>,
     seen: Arc<Mutex<Vec<Seen>>>,
     stop: watch::Sender<bool>,
     changes: mpsc::Sender<Change>,
@@ -141,16 +150,23 @@ impl Play {
         };
         let (stop, stopped) = watch::channel(false);
         let seen = Arc::default();
-        let carrier = Scripted { begun, answer: Box::new(answer), seen: Arc::clone(&seen), bytes: 0 };
+        let renewed = Arc::default();
+        let (answer, bytes) = (Box::new(answer), 0);
+        let carrier = Scripted { begun, answer, seen: Arc::clone(&seen), bytes, renewed: Arc::clone(&renewed) };
         let pusher = tokio::spawn(Pusher::new(carrier, lane.clone(), stopped.clone()).run());
         let (changes, changed) = mpsc::channel(1);
         let points = self.points;
-        let ask = Arc::new(move || Snapshot::new(vec![Arc::new(batch(points))]));
+        let is_mute: Arc<AtomicBool> = Arc::default();
+        let mute = Arc::clone(&is_mute);
+        let ask = Arc::new(move || {
+            assert!(!mute.load(Relaxed), "a collector's bug, say");
+            Snapshot::new(vec![Arc::new(batch(points))])
+        });
         tokio::spawn(rounds::run(Common { ask, times, families: Arc::default() }, changed, stopped));
         let schedule = Schedule::new(begun, Duration::ZERO, self.interval, 0);
         let customer = Customer::new(lane.clone(), schedule, Filter::default(), Resource::default(), Shape::default());
         changes.send(Change::Add(Box::new(customer))).await.ok().unwrap();
-        Stage { lane, seen, stop, changes, pusher, max_bytes: self.max_bytes }
+        Stage { lane, renewed, is_mute, seen, stop, changes, pusher, max_bytes: self.max_bytes }
     }
 }
 
@@ -208,13 +224,14 @@ impl Stage {
         self.changes.send(Change::Remove("test".to_owned())).await.ok().unwrap();
     }
 
-    /// Ends it: how long that took.
-    pub(super) async fn end(self) -> (Duration, Arc<Figures>) {
+    /// Ends it: how long that took, and how many points were left to the spool, which is in memory.
+    pub(super) async fn end(self) -> (Duration, u64, Arc<Figures>) {
         let begun = Instant::now();
         self.stop.send_replace(true);
         self.pusher.await.unwrap();
+        let left = self.lane.figures.waiting();
         self.lane.keeper.end().await;
-        (begun.elapsed(), self.lane.figures)
+        (begun.elapsed(), left, self.lane.figures)
     }
 }
 

@@ -85,6 +85,13 @@ impl Transport {
         self.bytes
     }
 
+    /// Forgets what it knew of the receiver.
+    pub(crate) fn renew(&mut self) {
+        if let Ok(fresh) = Self::new(self.target.clone()) {
+            *self = Self { bytes: self.bytes, ..fresh };
+        }
+    }
+
     /// Sends a request of so many points, which is protobuf and not compressed.
     pub(crate) async fn send(&mut self, request: &[u8], points: u32) -> Outcome {
         let now = Instant::now();
