@@ -7,17 +7,13 @@ use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::header::{CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
 use hyper::http::{HeaderMap, Request};
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use std::task::{Context, Poll};
 use tokio::task::JoinHandle;
 
-/// What is read at a time.
-const PIECE: usize = 4 << 10;
 /// How long the head of an answer may be.
 const HEAD_MAX: usize = 32 << 10;
 
@@ -43,7 +39,7 @@ pub(super) struct Http {
 
 impl Http {
     pub(super) async fn open(stream: Stream) -> Result<Self, String> {
-        let shaken = Builder::new().max_buf_size(HEAD_MAX).handshake(Wire(stream)).await;
+        let shaken = Builder::new().max_buf_size(HEAD_MAX).handshake(TokioIo::new(stream)).await;
         let (send, connection) = shaken.map_err(|error| chain(&error))?;
         // How it ended is told to who asks for something.
         let driven = Driven(tokio::spawn(async move { drop(connection.await) }));
@@ -114,33 +110,5 @@ impl HttpBody for Whole {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.0.len() as u64)
-    }
-}
-
-/// A stream as hyper wants it.
-pub(super) struct Wire<S>(pub(super) S);
-
-impl<S: AsyncRead + Unpin> Read for Wire<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut out: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        let mut piece = [0; PIECE];
-        let mut piece = ReadBuf::new(&mut piece);
-        let mut piece = piece.take(out.remaining());
-        ready!(Pin::new(&mut self.0).poll_read(cx, &mut piece))?;
-        out.put_slice(piece.filled());
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> Write for Wire<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

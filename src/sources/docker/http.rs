@@ -4,17 +4,13 @@ use super::super::Failure;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper::http::Request;
-use hyper::rt::ReadBufCursor;
+use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use std::task::{Context, Poll};
 use tokio::net::UnixStream;
 
-/// What is read at a time.
-const PIECE: usize = 16 << 10;
 /// How long a head may be.
 const HEAD_MAX: usize = 32 << 10;
 
@@ -40,10 +36,10 @@ pub(super) enum Expected {
 }
 
 /// Opens a connection, which has to be driven beside the questions.
-pub(super) async fn open(stream: UnixStream) -> Result<(Asking, Connection<Stream, Nothing>), Failure> {
+pub(super) async fn open(stream: UnixStream) -> Result<(Asking, Connection<TokioIo<UnixStream>, Nothing>), Failure> {
     let mut builder = Builder::new();
     builder.max_buf_size(HEAD_MAX);
-    let (send, connection) = builder.handshake(Stream(stream)).await?;
+    let (send, connection) = builder.handshake(TokioIo::new(stream)).await?;
     Ok((Asking(send), connection))
 }
 
@@ -99,34 +95,5 @@ impl Body for Nothing {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(0)
-    }
-}
-
-/// A socket as hyper wants it.
-#[derive(Debug)]
-pub(super) struct Stream(UnixStream);
-
-impl hyper::rt::Read for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut out: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        let mut piece = [0; PIECE];
-        let mut piece = ReadBuf::new(&mut piece);
-        let mut piece = piece.take(out.remaining());
-        ready!(Pin::new(&mut self.0).poll_read(cx, &mut piece))?;
-        out.put_slice(piece.filled());
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl hyper::rt::Write for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

@@ -1,12 +1,13 @@
 //! A receiver of OTLP/HTTP, made of hyper's server, and one that follows a script.
 
-use crate::export::transport::http::{Whole, Wire};
+use crate::export::transport::http::Whole;
 use flate2::read::GzDecoder;
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{CONTENT_ENCODING, HeaderMap};
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use prost::Message;
 use rustls::ServerConfig;
@@ -121,10 +122,10 @@ pub(super) async fn start(
                 });
                 let builder = Builder::new();
                 match tls {
-                    None => drop(builder.serve_connection(Wire(stream), serve).await),
+                    None => drop(builder.serve_connection(TokioIo::new(stream), serve).await),
                     Some(config) => {
                         if let Ok(stream) = TlsAcceptor::from(config).accept(stream).await {
-                            drop(builder.serve_connection(Wire(stream), serve).await);
+                            drop(builder.serve_connection(TokioIo::new(stream), serve).await);
                         }
                     }
                 }
