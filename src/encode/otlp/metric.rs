@@ -172,4 +172,15 @@ mod tests {
             assert!(!keeps_its_name(name), "{name}");
         }
     }
+
+    #[test]
+    fn everything_that_is_added_up_here_counts_since_the_start_of_the_daemon() {
+        let added_up = collectors::ALL.iter().filter(|spec| spec.group == collectors::Group::Power);
+        let counters: Vec<_> =
+            added_up.flat_map(|spec| spec.families).filter(|family| family.kind == Kind::Counter).collect();
+        assert!(counters.len() >= 6);
+        for family in counters {
+            assert!(is_counted_here(&family.name), "{} is missing in ADDED_UP", family.name);
+        }
+    }
 }
