@@ -31,6 +31,9 @@ const STOP: Duration = Duration::from_millis(1500);
 /// How long a thread waits for more to do that pushing started to read or write something.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// How many sockets are looked at in a row: few ever have anything to say.
+const EVENTS: usize = 64;
+
 static REQUESTS: Family = counter(
     "promhttp_metric_handler_requests_total",
     "Requests for pages that were answered, by status code.",
@@ -88,54 +91,73 @@ pub fn serve(written: &Written, config: Config) -> Result<(), String> {
     start_log(&config);
     // Only for the signals, the runtimes of containers and what is pushed: the server has threads of its own.
     let event_loop = event_loop()?;
-    let done = event_loop.block_on(run(written, config));
+    let done = apart(|| event_loop.block_on(Running::start(written, config)));
+    let done = done.map(|running| event_loop.block_on(running.until_told()));
     // A thread that hangs on a disk is not waited for.
     event_loop.shutdown_background();
     done
 }
 
-async fn run(written: &Written, config: Config) -> Result<(), String> {
-    // Before anything that takes time: a signal that nobody hears ends the process.
-    let hear = |kind| signal(kind).map_err(|error| format!("signals could not be heard: {error}"));
-    let (mut term, mut int) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
-    let hangup = hear(SignalKind::hangup())?;
-    let gate = gate(&config)?;
-    let (engine, source) = assemble(&config)?;
-    let bound = serve::bind(&config.listen)?;
-    let state = Arc::new(State::default());
-    let (figures, watched, rights) = (Arc::clone(&state), gate.clone(), Rights::own());
-    let tellers = sources::sources(&config.sockets, &config.roots.rootfs);
-    let asked = tellers.clone();
-    let mut exporter = Exporter::new(Arc::clone(&engine));
-    let (board, machine) = (exporter.board(), Arc::clone(engine.machine()));
-    engine.extend(Box::new(move |out| {
-        put_figures(&figures, out);
-        asked.iter().for_each(|teller| put_runtime(teller, out));
-        put_rights(rights, out);
-        board.put(&machine, out);
-        if let Some(gate) = &watched {
-            put_gate(gate, &figures, out);
-        }
-    }));
-    let settings = settings(&config, gate.clone());
-    sources::start(&tellers, engine.machine());
-    engine.keep_time();
-    announce(&config.listen, &bound, &settings);
-    exporter.set(&config.export, &config.families).await;
-    let exporter = Arc::new(Mutex::new(exporter));
-    let (written, of_reloads) = (written.clone(), Arc::clone(&exporter));
-    let reloads = Reloads { written, current: config, engine, source: source.clone(), gate, exporter: of_reloads };
-    tokio::spawn(reloads.listen(hangup));
-    let running = serve::start(settings, Arc::new(source), bound, state);
-    let running = running.map_err(|error| format!("the server could not start: {error}"))?;
-    collectors::kit::forget_start();
-    tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-    tracing::info!("stopping");
-    // Both at once: together they have two seconds.
-    let server = spawn_blocking(move || running.stop());
-    let _ = timeout(STOP, async { exporter.lock().await.stop().await }).await;
-    let _ = server.await;
-    Ok(())
+/// Does it on a thread of its own, with which the stack is given back: what is done once, at the start, goes deep.
+pub fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+}
+
+/// Everything, started.
+struct Running {
+    term: Signal,
+    int: Signal,
+    exporter: Arc<Mutex<Exporter>>,
+    server: serve::Running,
+}
+
+impl Running {
+    async fn start(written: &Written, config: Config) -> Result<Self, String> {
+        // Before anything that takes time: a signal that nobody hears ends the process.
+        let hear = |kind| signal(kind).map_err(|error| format!("signals could not be heard: {error}"));
+        let (term, int) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
+        let hangup = hear(SignalKind::hangup())?;
+        let gate = gate(&config)?;
+        let (engine, source) = assemble(&config)?;
+        let bound = serve::bind(&config.listen)?;
+        let state = Arc::new(State::default());
+        let (figures, watched, rights) = (Arc::clone(&state), gate.clone(), Rights::own());
+        let tellers = sources::sources(&config.sockets, &config.roots.rootfs);
+        let asked = tellers.clone();
+        let mut exporter = Exporter::new(Arc::clone(&engine));
+        let (board, machine) = (exporter.board(), Arc::clone(engine.machine()));
+        engine.extend(Box::new(move |out| {
+            put_figures(&figures, out);
+            asked.iter().for_each(|teller| put_runtime(teller, out));
+            put_rights(rights, out);
+            board.put(&machine, out);
+            if let Some(gate) = &watched {
+                put_gate(gate, &figures, out);
+            }
+        }));
+        let settings = settings(&config, gate.clone());
+        sources::start(&tellers, engine.machine());
+        engine.keep_time();
+        announce(&config.listen, &bound, &settings);
+        exporter.set(&config.export, &config.families).await;
+        let exporter = Arc::new(Mutex::new(exporter));
+        let (written, of_reloads) = (written.clone(), Arc::clone(&exporter));
+        let reloads = Reloads { written, current: config, engine, source: source.clone(), gate, exporter: of_reloads };
+        tokio::spawn(reloads.listen(hangup));
+        let server = serve::start(settings, Arc::new(source), bound, state);
+        let server = server.map_err(|error| format!("the server could not start: {error}"))?;
+        Ok(Self { term, int, exporter, server })
+    }
+
+    async fn until_told(mut self) {
+        collectors::kit::forget_start();
+        tokio::select! { _ = self.term.recv() => {}, _ = self.int.recv() => {} }
+        tracing::info!("stopping");
+        // Both at once: together they have two seconds.
+        let server = spawn_blocking(move || self.server.stop());
+        let _ = timeout(STOP, async { self.exporter.lock().await.stop().await }).await;
+        let _ = server.await;
+    }
 }
 
 /// The page of one group, or of all, made once.
@@ -179,7 +201,8 @@ pub fn check(config: &Config) -> Result<Report, String> {
 }
 
 fn event_loop() -> Result<Runtime, String> {
-    let runtime = Builder::new_current_thread().enable_all().thread_keep_alive(IDLE).build();
+    let mut builder = Builder::new_current_thread();
+    let runtime = builder.enable_all().max_io_events_per_tick(EVENTS).thread_keep_alive(IDLE).build();
     runtime.map_err(|error| format!("the event loop could not start: {error}"))
 }
 

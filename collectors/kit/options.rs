@@ -2,6 +2,7 @@
 
 use regex_lite::Regex;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 /// One option of a collector: its row in the flags, the file, the environment, the help and the reference.
 #[derive(Debug)]
@@ -107,49 +108,62 @@ impl Options {
 
     /// The filter that two options make.
     pub fn filter(&self, include: &str, exclude: &str) -> Filter {
-        let regex = |name| self.text(name).and_then(|text| Regex::new(text).ok());
-        Filter { include: regex(include), exclude: regex(exclude) }
+        let pattern = |name| self.text(name).map(|text| Pattern::new(text.to_owned()));
+        Filter { include: pattern(include), exclude: pattern(exclude) }
     }
 
     /// The filter that two options make whose expressions mean whole names. An empty one means the empty name.
     pub fn whole_filter(&self, include: &str, exclude: &str) -> Filter {
-        let regex = |name| Regex::new(&format!("^(?:{})$", self.text(name).unwrap_or_default())).ok();
-        Filter { include: regex(include), exclude: regex(exclude) }
+        let pattern = |name| Some(Pattern::new(format!("^(?:{})$", self.text(name).unwrap_or_default())));
+        Filter { include: pattern(include), exclude: pattern(exclude) }
     }
 }
 
 /// Which names to keep: those that the first expression finds and the second does not. Expressions are not anchored.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
-    include: Option<Regex>,
-    exclude: Option<Regex>,
+    include: Option<Pattern>,
+    exclude: Option<Pattern>,
 }
 
 impl Filter {
     /// Whether the name passes.
     pub fn keeps(&self, name: &str) -> bool {
-        self.include.as_ref().is_none_or(|include| include.is_match(name))
-            && self.exclude.as_ref().is_none_or(|exclude| !exclude.is_match(name))
+        let finds = |pattern: &Option<Pattern>| pattern.as_ref().and_then(|pattern| pattern.finds(name));
+        finds(&self.include) != Some(false) && finds(&self.exclude) != Some(true)
     }
-}
 
-impl Filter {
-    /// Gives back the memory that matching took, which is many times that of the expressions (100 KB for that of netstat).
-    /// For those who remember the answers, after each time they have asked.
+    /// Gives back the memory that matching took, 100 KB for the expression of netstat. For those who remember the answers,
+    /// after each time they have asked.
     pub fn rest(&mut self) {
-        for regex in [&mut self.include, &mut self.exclude].into_iter().flatten() {
-            if let Ok(rested) = Regex::new(regex.as_str()) {
-                *regex = rested;
-            }
+        for pattern in [&mut self.include, &mut self.exclude].into_iter().flatten() {
+            pattern.compiled.take();
         }
     }
 }
 
-impl PartialEq for Filter {
+/// An expression, which is compiled when something is asked of it.
+#[derive(Clone, Debug)]
+struct Pattern {
+    text: String,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+impl Pattern {
+    fn new(text: String) -> Self {
+        Self { text, compiled: OnceLock::new() }
+    }
+
+    /// `None`: it is no expression, which [`Options::new`] does not let through.
+    fn finds(&self, name: &str) -> Option<bool> {
+        let compiled = self.compiled.get_or_init(|| Regex::new(&self.text).ok());
+        compiled.as_ref().map(|regex| regex.is_match(name))
+    }
+}
+
+impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
-        let texts =
-            |filter: &Self| [&filter.include, &filter.exclude].map(|r| r.as_ref().map(|r| r.as_str().to_owned()));
-        texts(self) == texts(other)
+        self.text == other.text
     }
 }
 

@@ -42,6 +42,8 @@ pub fn forget_start() {
     let (start, end) = (&raw const __executable_start as usize, &raw const etext as usize);
     let page = rustix::param::page_size();
     let (start, end) = (start.next_multiple_of(page), end / page * page);
+    // SAFETY: it takes the allocator's lock, and gives the kernel pages that hold nothing.
+    let _ = unsafe { libc::malloc_trim(0) };
     if start < end {
         // SAFETY: what lies between is mapped from the program's file and can't be written to; it is read from there again.
         let _ = unsafe { rustix::mm::madvise(start as *mut c_void, end - start, rustix::mm::Advice::LinuxDontNeed) };

@@ -101,7 +101,7 @@ impl Opened {
         let mut text = String::new();
         for group in snapshot.groups() {
             let batch = &snapshot.batches()[0];
-            let column = &batch.columns()[snapshot.parts(group)[0].column];
+            let column = snapshot.parts(group)[0].of(snapshot.batches());
             let is_static = self.spec.families.iter().any(|family| std::ptr::eq(*family, &raw const *column.family));
             for sample in &column.samples {
                 let labels = batch.labels().all(sample.of);

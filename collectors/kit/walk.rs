@@ -171,6 +171,7 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
     use std::os::unix::fs::MetadataExt;
 
     const FAST: u32 = 1_000_000_000;
@@ -229,10 +230,13 @@ mod tests {
         let walked = walked(path, FAST).unwrap();
         let du = |how: &str| {
             let output = std::process::Command::new("du").args(["-s", how, "--block-size=1"]).arg(path).output();
-            let text = String::from_utf8(output.unwrap().stdout).unwrap();
-            text.split('\t').next().unwrap().parse::<u64>().unwrap()
+            let output = output.unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            output.status.success().then(|| text.split('\t').next().unwrap().parse::<u64>().unwrap())
         };
-        assert_eq!(walked.bytes, du("--one-file-system"));
-        assert_eq!(walked.inodes, du("--inodes"));
+        let (Some(bytes), Some(inodes)) = (du("--one-file-system"), du("--inodes")) else {
+            return writeln!(std::io::stderr(), "skipped: the du of this machine has no --inodes").unwrap();
+        };
+        assert_eq!((walked.bytes, walked.inodes), (bytes, inodes));
     }
 }

@@ -10,17 +10,30 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Part {
     /// Which batch of the snapshot.
-    pub batch: usize,
+    pub batch: u32,
     /// Which column of it.
-    pub column: usize,
+    pub column: u32,
     /// The samples that are left out because their series was there already, in rising order.
-    pub skip: Vec<u32>,
+    pub skip: Box<[u32]>,
+}
+
+impl Part {
+    /// The column, among the batches of its snapshot.
+    pub fn of<'a>(&self, batches: &'a [Arc<Batch>]) -> &'a Column {
+        &batches[self.batch as usize].columns()[self.column as usize]
+    }
 }
 
 /// One family with all its points, from whatever batches; see [`Snapshot::parts`].
 #[derive(Debug)]
 pub struct Group {
-    parts: Range<usize>,
+    parts: Range<u32>,
+}
+
+impl Group {
+    fn parts(&self) -> Range<usize> {
+        self.parts.start as usize..self.parts.end as usize
+    }
 }
 
 /// Points of a batch that were left out, because an earlier batch already had the series or contradicted the family.
@@ -49,7 +62,7 @@ pub struct Snapshot {
 #[derive(Debug, Default)]
 pub struct Layout {
     /// The columns that are not empty, batch by batch. The families are held so that no other one gets their address.
-    columns: Vec<(usize, usize, FamilyRef)>,
+    columns: Vec<(u32, u32, FamilyRef)>,
     parts: Vec<Part>,
     groups: Vec<Group>,
     losses: Vec<Loss>,
@@ -59,14 +72,16 @@ impl Layout {
     /// Whether a snapshot of these batches is laid out like this: it has the same families, and still no series twice.
     fn fits(&self, batches: &[Arc<Batch>]) -> bool {
         let mut known = self.columns.iter();
-        let is_known = |(batch, column, content): (usize, usize, &Column)| {
+        let is_known = |(batch, column, content): (u32, u32, &Column)| {
             known.next().is_some_and(|known| (known.0, known.1) == (batch, column) && known.2.is(&content.family))
         };
         let mut seen = Identities::default();
         let mut is_unique = |group: &Group| {
-            let parts = &self.parts[group.parts.clone()];
+            let parts = &self.parts[group.parts()];
             seen.clear();
-            parts.iter().all(|part| repeated(&batches[part.batch], part.column, parts.len() > 1, &mut seen).is_empty())
+            parts
+                .iter()
+                .all(|part| repeated(&batches[part.batch as usize], part.column, parts.len() > 1, &mut seen).is_empty())
         };
         self.losses.is_empty()
             && filled(batches).all(is_known)
@@ -95,18 +110,18 @@ impl Layout {
 }
 
 /// The columns that are not empty, with the numbers of their batch and of themselves.
-fn filled(batches: &[Arc<Batch>]) -> impl Iterator<Item = (usize, usize, &Column)> {
+fn filled(batches: &[Arc<Batch>]) -> impl Iterator<Item = (u32, u32, &Column)> {
     let columns = |(batch, content)| {
         let content: &Arc<Batch> = content;
-        content.columns().iter().enumerate().map(move |(at, column)| (batch, at, column))
+        (0..).zip(content.columns()).map(move |(at, column)| (batch, at, column))
     };
-    batches.iter().enumerate().flat_map(columns).filter(|(_, _, column)| !column.samples.is_empty())
+    (0..).zip(batches).flat_map(columns).filter(|(_, _, column)| !column.samples.is_empty())
 }
 
 /// The samples of a column whose series is in `seen` already or comes twice. If nobody else has the family, and its
 /// entities come in rising order, there are none: equal ones have the same number.
-fn repeated(batch: &Batch, column: usize, is_shared: bool, seen: &mut Identities) -> Vec<u32> {
-    let samples = &batch.columns()[column].samples;
+fn repeated(batch: &Batch, column: u32, is_shared: bool, seen: &mut Identities) -> Vec<u32> {
+    let samples = &batch.columns()[column as usize].samples;
     if !is_shared && samples.windows(2).all(|pair| pair[0].of < pair[1].of) {
         return Vec::new();
     }
@@ -148,13 +163,12 @@ impl Snapshot {
 
     /// Where the points of a group are. The first part's family speaks for all.
     pub fn parts(&self, group: &Group) -> &[Part] {
-        &self.layout.parts[group.parts.clone()]
+        &self.layout.parts[group.parts()]
     }
 
     /// The family of a group.
     pub fn family(&self, group: &Group) -> &Family {
-        let first = &self.layout.parts[group.parts.start];
-        &self.batches[first.batch].columns()[first.column].family
+        &self.layout.parts[group.parts.start as usize].of(&self.batches).family
     }
 }
 
@@ -168,39 +182,38 @@ struct Merge<'a> {
 }
 
 impl Merge<'_> {
-    fn family(&self, (batch, column): (usize, usize)) -> &Family {
-        &self.batches[batch].columns()[column].family
+    fn column(&self, (batch, column): (u32, u32)) -> &Column {
+        &self.batches[batch as usize].columns()[column as usize]
     }
 
-    fn lose(&mut self, (batch, column): (usize, usize), why: &'static str, points: usize) {
-        let family = self.family((batch, column)).name.to_string();
-        self.losses.push(Loss { batch, family, why, points: points as u64 });
+    fn lose(&mut self, of: (u32, u32), why: &'static str, points: usize) {
+        let family = self.column(of).family.name.to_string();
+        self.losses.push(Loss { batch: of.0 as usize, family, why, points: points as u64 });
     }
 
-    fn group(&mut self, same_name: &[&(usize, usize, FamilyRef)]) {
-        let start = self.parts.len();
+    fn group(&mut self, same_name: &[&(u32, u32, FamilyRef)]) {
+        let start = self.parts.len() as u32;
         self.seen.clear();
-        for &(batch, column, family) in same_name {
-            let (batch, column) = (*batch, *column);
+        for &&(batch, column, ref family) in same_name {
             if family.kind != same_name[0].2.kind {
-                let points = self.batches[batch].columns()[column].samples.len();
+                let points = self.column((batch, column)).samples.len();
                 self.lose((batch, column), "contradicts the family's type", points);
                 continue;
             }
-            let skip = repeated(&self.batches[batch], column, same_name.len() > 1, &mut self.seen);
+            let skip = repeated(&self.batches[batch as usize], column, same_name.len() > 1, &mut self.seen);
             if !skip.is_empty() {
                 self.lose((batch, column), "repeats a series", skip.len());
             }
-            self.parts.push(Part { batch, column, skip });
+            self.parts.push(Part { batch, column, skip: skip.into() });
         }
-        self.groups.push(Group { parts: start..self.parts.len() });
+        self.groups.push(Group { parts: start..self.parts.len() as u32 });
     }
 
     /// A histogram `x` owns the names `x_bucket`, `x_sum` and `x_count`: no other family may write lines under them.
     fn drop_names_taken_by_distributions(&mut self) {
         let mut taken = HashSet::new();
         for group in &self.groups {
-            let family = self.family(self.first(group));
+            let family = self.first(group);
             taken.extend(family.kind.suffixes().iter().map(|suffix| format!("{}{suffix}", family.name)));
         }
         if taken.is_empty() {
@@ -208,21 +221,21 @@ impl Merge<'_> {
         }
         let groups = std::mem::take(&mut self.groups);
         for group in groups {
-            if !taken.contains(&*self.family(self.first(&group)).name) {
+            if !taken.contains(&*self.first(&group).name) {
                 self.groups.push(group);
                 continue;
             }
-            for at in group.parts {
+            for at in group.parts() {
                 let Part { batch, column, ref skip } = self.parts[at];
-                let points = self.batches[batch].columns()[column].samples.len() - skip.len();
+                let points = self.column((batch, column)).samples.len() - skip.len();
                 self.lose((batch, column), "has a name that a histogram or summary owns", points);
             }
         }
     }
 
-    fn first(&self, group: &Group) -> (usize, usize) {
-        let part = &self.parts[group.parts.start];
-        (part.batch, part.column)
+    /// The family of a group.
+    fn first(&self, group: &Group) -> &Family {
+        &self.parts[group.parts.start as usize].of(self.batches).family
     }
 }
 
@@ -263,7 +276,7 @@ mod tests {
         });
         let snapshot = Snapshot::new(vec![batch(point(&A, "1")), second]);
         assert_eq!(snapshot.groups().len(), 1);
-        assert_eq!(snapshot.parts(&snapshot.groups()[0])[1].skip, [0]);
+        assert_eq!(snapshot.parts(&snapshot.groups()[0])[1].skip[..], [0]);
         assert_eq!(snapshot.losses()[0].why, "repeats a series");
         assert_eq!(snapshot.losses()[0].batch, 1);
     }
@@ -274,7 +287,7 @@ mod tests {
             b.put(&A, b.machine(), 1u64);
             b.put(&A, b.machine(), 2u64);
         });
-        assert_eq!(Snapshot::new(vec![twice]).layout.parts[0].skip, [1]);
+        assert_eq!(Snapshot::new(vec![twice]).layout.parts[0].skip[..], [1]);
     }
 
     #[test]

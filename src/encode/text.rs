@@ -34,13 +34,13 @@ impl Text {
 
     fn lines(&mut self, snapshot: &Snapshot, group: &Group, name: &Name, out: &mut Vec<u8>) {
         for part in snapshot.parts(group) {
-            let batch = &snapshot.batches()[part.batch];
+            let (batch, blocks) = (&snapshot.batches()[part.batch as usize], &mut self.blocks[part.batch as usize]);
             let mut skip = part.skip.iter().peekable();
-            for (at, sample) in batch.columns()[part.column].samples.iter().enumerate() {
+            for (at, sample) in part.of(snapshot.batches()).samples.iter().enumerate() {
                 if skip.next_if(|&&skipped| skipped as usize == at).is_some() {
                     continue;
                 }
-                let block = self.blocks[part.batch].of(sample.of);
+                let block = blocks.of(sample.of);
                 match sample.value {
                     Value::Distribution(at) => {
                         if let Some(distribution) = batch.distribution(at) {

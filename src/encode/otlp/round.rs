@@ -31,8 +31,8 @@ pub(super) fn each(snapshot: &Snapshot, keep: impl Fn(&Family) -> bool, mut then
             continue;
         }
         for part in snapshot.parts(group) {
-            let samples = snapshot.batches()[part.batch].columns()[part.column].samples.len() as u32;
-            let (batch, column) = (part.batch as u32, part.column as u32);
+            let samples = part.of(snapshot.batches()).samples.len() as u32;
+            let (batch, column) = (part.batch, part.column);
             let mut skip = part.skip.iter().peekable();
             for sample in 0..samples {
                 if skip.next_if_eq(&&sample).is_none() {

@@ -7,6 +7,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 
+/// What ends at all ends long before, on an emulated machine too.
+const LONG: Duration = Duration::from_secs(180);
 const SERVICE: &str = "container_cpu_usage_seconds_total{id=\"/system.slice/a.service\",cpu=\"total\"} 1\n";
 
 fn with_service(files: &[(&str, &str)]) -> Tree {
@@ -132,7 +134,7 @@ fn files_that_lie() {
     }
     let began = Instant::now();
     let page = tree.open(&SPEC, &[("families", ".*")]).round();
-    assert!(page.contains(SERVICE) && began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(page.contains(SERVICE) && began.elapsed() < LONG, "{:?}", began.elapsed());
     let of: Vec<&str> = page.lines().filter(|line| line.contains(ID)).collect();
     assert!(of.iter().all(|line| !line.contains("} -")), "{of:?}");
     assert_eq!(of.iter().filter(|line| line.starts_with("container_fs_reads_total")).count(), 64);
@@ -182,6 +184,6 @@ fn more_cgroups_than_are_looked_at() {
     for _ in 0..2 {
         let (began, page) = (Instant::now(), opened.round());
         assert!(page.contains(SERVICE) && page.ends_with("! other\n") && page.lines().count() < 20_002);
-        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+        assert!(began.elapsed() < LONG, "{:?}", began.elapsed());
     }
 }
