@@ -5,7 +5,7 @@
 //! found there must be the mount that was meant, by its number. Where any of that can't be had, the child asks.
 
 use super::{Error, Mount, StatFs};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags, fstatfs, openat2, statfs, statx};
 use rustix::io::Errno;
 
@@ -23,19 +23,24 @@ pub(super) fn at_once(mount: &Mount) -> Option<Result<StatFs, Error>> {
     if !mount.never_sleeps {
         return None;
     }
+    let is_meant = |number: Option<u64>| number == Some(mount.id);
+    // No way leads to the root: it is not opened.
+    if *mount.path == *b"/" {
+        return is_meant(number(CWD, "/")).then(|| answer(mount, statfs("/")));
+    }
     let folder =
         openat2(CWD, &*mount.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED).ok()?;
-    if number(&folder) != Some(mount.id) {
-        return None;
-    }
-    let stat = fstatfs(&folder).map(said);
-    Some(stat.map_err(|errno| Error::from_errno(&String::from_utf8_lossy(&mount.path), errno)))
+    is_meant(number(&folder, "")).then(|| answer(mount, fstatfs(&folder)))
 }
 
-/// The number of the mount that it is on.
-fn number(folder: &OwnedFd) -> Option<u64> {
+fn answer(mount: &Mount, stat: rustix::io::Result<rustix::fs::StatFs>) -> Result<StatFs, Error> {
+    stat.map(said).map_err(|errno| Error::from_errno(&String::from_utf8_lossy(&mount.path), errno))
+}
+
+/// The number of the mount that this is on: the folder itself, or the path from it on.
+fn number(folder: impl AsFd, path: &str) -> Option<u64> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-    let stat = statx(folder.as_fd(), "", flags, StatxFlags::MNT_ID).ok()?;
+    let stat = statx(folder, path, flags, StatxFlags::MNT_ID).ok()?;
     (stat.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(stat.stx_mnt_id)
 }
 
@@ -63,7 +68,7 @@ mod tests {
 
     fn root() -> Mount {
         let root = openat2(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::empty()).unwrap();
-        let id = number(&root).unwrap_or(0);
+        let id = number(&root, "").unwrap_or(0);
         Mount { id, path: b"/".to_vec(), never_sleeps: true, question: Question::Size }
     }
 
@@ -77,6 +82,8 @@ mod tests {
         };
         let there = in_time(b"/").unwrap();
         assert_eq!((here.blocks, here.files, here.block_size), (there.blocks, there.files, there.block_size));
+        let on_a_way = at_once(&Mount { path: b"/.".to_vec(), ..root.clone() });
+        assert_eq!(on_a_way.map(|answer| answer.unwrap().blocks), Some(here.blocks));
         assert!(at_once(&Mount { id: root.id + 1_000_000, ..root.clone() }).is_none(), "another mount");
         assert!(at_once(&Mount { never_sleeps: false, ..root.clone() }).is_none());
         assert!(at_once(&Mount { path: b"/nowhere".to_vec(), ..root }).is_none(), "the child tells why");

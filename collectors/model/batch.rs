@@ -1,9 +1,10 @@
 //! One collector's round, in columns.
 
-use super::labels::{LabelName, identity};
+use super::labels::{Identity, LabelName, identity};
 use super::{Distribution, Entity, Family, FamilyRef, Labels, Value};
 use crate::kit::Error;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,11 +43,13 @@ pub struct Batch {
     /// How many label sets this round has besides the machine's.
     sets: usize,
     columns: Vec<Column>,
-    index: HashMap<usize, usize>,
+    index: HashMap<u64, usize, BuildHasherDefault<Identity>>,
     cursor: usize,
     distributions: Vec<Distribution>,
     points: usize,
     points_max: usize,
+    /// No more label sets are taken, and no points.
+    is_full: bool,
     dropped: u64,
     faults: Vec<Error>,
     fault_counts: BTreeMap<&'static str, u64>,
@@ -101,7 +104,7 @@ impl Batch {
         if self.labels.entities() > SETS_KEPT.max(2 * self.sets) {
             self.labels = Arc::default();
         }
-        self.sets = 0;
+        (self.sets, self.is_full) = (0, false);
     }
 
     /// The entity without labels.
@@ -116,7 +119,7 @@ impl Batch {
 
     /// The entity with `of`'s labels and these besides: an interface of a container, a mode of a cpu.
     pub fn part<const N: usize>(&mut self, of: Entity, names: &'static [&'static str; N], values: [&str; N]) -> Entity {
-        self.intern(of, names.iter().map(|name| LabelName::Known(name)).zip(values), None)
+        self.known(of, &known(names, values), None)
     }
 
     /// Like [`Batch::entity`], for a thing that began to exist after the machine did, as wall-clock time since 1970.
@@ -126,7 +129,7 @@ impl Batch {
         values: [&str; N],
         birth: Option<Duration>,
     ) -> Entity {
-        self.intern(Entity::MACHINE, names.iter().map(|name| LabelName::Known(name)).zip(values), birth)
+        self.known(Entity::MACHINE, &known(names, values), birth)
     }
 
     /// Like [`Batch::since`], with labels besides whose names are known only at run time; the caller has checked that no
@@ -147,6 +150,12 @@ impl Batch {
         self.intern(Entity::MACHINE, labels.map(|(name, value)| (LabelName::Text(name), value)), None)
     }
 
+    /// One function for however many labels: each one more would have to be fetched into cold caches.
+    #[inline(never)]
+    fn known(&mut self, parent: Entity, labels: &[(LabelName<'_>, &str)], birth: Option<Duration>) -> Entity {
+        self.intern(parent, labels.iter().copied(), birth)
+    }
+
     /// The entity with `parent`'s labels and these besides. Empty values are left out: they mean "no such label".
     fn intern<'a>(
         &mut self,
@@ -155,7 +164,7 @@ impl Batch {
         birth: Option<Duration>,
     ) -> Entity {
         // Once full, always full until the next round: what is put on this stand-in will be dropped.
-        if self.full() {
+        if self.is_full {
             return Entity::MACHINE;
         }
         let next = self.sets + 1;
@@ -167,11 +176,9 @@ impl Batch {
             Arc::make_mut(&mut self.labels).push(next, parent, labels, (identity, birth));
         }
         self.sets = next;
-        Entity(next as u32)
-    }
-
-    fn full(&self) -> bool {
-        self.sets > self.points_max || self.labels.text_until(Entity(self.sets as u32)) > TEXT_MAX
+        let entity = Entity(next as u32);
+        self.is_full = next > self.points_max || self.labels.text_until(entity) > TEXT_MAX;
+        entity
     }
 
     /// Puts one point: a static family, or a `&Arc<Family>` named at run time.
@@ -179,7 +186,7 @@ impl Batch {
     where
         F: std::ops::Deref<Target: AsFamily> + Into<FamilyRef>,
     {
-        if self.points >= self.points_max || self.full() {
+        if self.points >= self.points_max || self.is_full {
             self.dropped += 1;
             return;
         }
@@ -320,8 +327,13 @@ impl AsFamily for std::sync::Arc<Family> {
     }
 }
 
-fn key(family: &Family) -> usize {
-    std::ptr::from_ref(family).addr()
+fn known<'a, const N: usize>(names: &[&'static str; N], values: [&'a str; N]) -> [(LabelName<'a>, &'a str); N] {
+    std::array::from_fn(|at| (LabelName::Known(names[at]), values[at]))
+}
+
+/// Where the family is, mixed: its own hash.
+fn key(family: &Family) -> u64 {
+    (std::ptr::from_ref(family).addr() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32)
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ const STALL: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) slots: Vec<Slot>,
+    /// The slots that are on.
+    pub(super) on: Vec<usize>,
     lanes: [Lane; 2],
     /// How many askers wait for somebody else's thread.
     pub(super) waiting: usize,
@@ -46,7 +48,7 @@ impl State {
     pub(super) fn new(specs: &[&'static Spec], machine: &Arc<Machine>) -> Self {
         let slots = specs.iter().map(|spec| Slot::new(spec, machine)).collect();
         let lane = |limit| Lane { limit, current: None };
-        Self { slots, lanes: [lane(PATIENCE), lane(STALL)], waiting: 0 }
+        Self { slots, on: Vec::new(), lanes: [lane(PATIENCE), lane(STALL)], waiting: 0 }
     }
 
     pub(super) fn configure(&mut self, chosen: &[Chosen]) {
@@ -55,6 +57,7 @@ impl State {
                 chosen.iter().find(|chosen| std::ptr::eq(chosen.spec, slot.spec)).map(|chosen| &chosen.options);
             slot.configure(options);
         }
+        self.on = (0..self.slots.len()).filter(|&at| self.slots[at].is_on).collect();
     }
 
     /// Puts the slots in line whose last round is not new enough for this asker.
@@ -68,13 +71,20 @@ impl State {
 
     /// The next round that this asker can run on its own thread.
     pub(super) fn next(&mut self, ask: &Ask, now: Duration) -> Option<(usize, Job)> {
-        let is_next = |at: &usize| {
-            let slot = &self.slots[*at];
-            slot.phase == Phase::Queued && self.lanes[lane_of(slot.spec)].current.is_none()
-        };
-        // The fast ones first: what is slow may take the thread.
-        let fast = ask.selection.iter().copied().find(|at| is_next(at) && lane_of(self.slots[*at].spec) == 0);
-        let slot = fast.or_else(|| ask.selection.iter().copied().find(is_next))?;
+        let mut slot = None;
+        for &at in ask.selection.iter().filter(|&&at| self.slots[at].phase == Phase::Queued) {
+            let lane = lane_of(self.slots[at].spec);
+            if self.lanes[lane].current.is_some() {
+                continue;
+            }
+            slot = slot.or(Some(at));
+            // The fast ones first: what is slow may take the thread.
+            if lane == 0 {
+                slot = Some(at);
+                break;
+            }
+        }
+        let slot = slot?;
         let Some(job) = self.slots[slot].start(now) else {
             self.slots[slot].phase = Phase::Idle;
             return None;

@@ -98,8 +98,7 @@ impl Engine {
                 && (collect.is_empty() || collect.iter().any(|name| name == spec.name))
                 && !exclude.iter().any(|name| name == spec.name)
         };
-        let slots = state.slots.iter().enumerate();
-        Ok(slots.filter(|(_, slot)| slot.is_on && is_meant(slot.spec)).map(|(at, _)| at).collect())
+        Ok(state.on.iter().copied().filter(|&at| is_meant(state.slots[at].spec)).collect())
     }
 
     /// Asks the selected collectors, whose points must be new from now on.

@@ -186,32 +186,18 @@ impl Own {
         let out = Arc::make_mut(&mut batch);
         (out.taken, out.uptime) = (machine.clock.wall(), machine.clock.boot());
         process::put_build(self.instruments.version(), out);
-        for row in rows.iter().filter(|row| !row.is_elsewhere()) {
-            let collector = out.entity(&["collector"], [row.spec.name]);
-            out.put(&DURATION, collector, row.took.as_secs_f64());
-            out.put(&SUCCESS, collector, row.success);
-            // A machine that has no such thing has not failed to tell of it.
-            if let Some(family) = row.spec.scrape_error.filter(|_| row.reason != "absent") {
-                out.put(family, out.machine(), !row.success);
-            }
+        let is_told = self.is_told.load(Relaxed);
+        for row in rows {
+            put_row(row, is_told, out);
         }
-        if self.is_told.load(Relaxed) {
-            self.put_more(rows, machine, out);
+        if is_told {
+            self.put_more(machine, out);
         }
         batch
     }
 
-    /// What `--web.disable-exporter-metrics` leaves out.
-    fn put_more(&self, rows: &[Row], machine: &Machine, out: &mut Batch) {
-        for row in rows {
-            let collector = out.entity(&["collector"], [row.spec.name]);
-            if !row.is_elsewhere() {
-                out.put(&ROUNDS, collector, row.rounds);
-            }
-            out.put_some(&AGE, collector, row.age.map(|age| age.as_secs_f64()));
-            let state = out.part(collector, &["reason"], [row.reason]);
-            out.put(&STATE, state, true);
-        }
+    /// What `--web.disable-exporter-metrics` leaves out, besides how each collector fares.
+    fn put_more(&self, machine: &Machine, out: &mut Batch) {
         for (cause, errors) in [("encoding", 0), ("gathering", self.incomplete.load(Relaxed))] {
             let of = out.entity(&["cause"], [cause]);
             out.put(&ERRORS, of, errors);
@@ -223,6 +209,31 @@ impl Own {
         if let Some(extra) = self.extra.get() {
             extra(out);
         }
+    }
+}
+
+/// How one collector fared; `is_told`: with what node_exporter does not tell.
+fn put_row(row: &Row, is_told: bool, out: &mut Batch) {
+    let is_here = !row.is_elsewhere();
+    if !is_here && !is_told {
+        return;
+    }
+    let collector = out.entity(&["collector"], [row.spec.name]);
+    if is_here {
+        out.put(&DURATION, collector, row.took.as_secs_f64());
+        out.put(&SUCCESS, collector, row.success);
+        // A machine that has no such thing has not failed to tell of it.
+        if let Some(family) = row.spec.scrape_error.filter(|_| row.reason != "absent") {
+            out.put(family, out.machine(), !row.success);
+        }
+    }
+    if is_told {
+        if is_here {
+            out.put(&ROUNDS, collector, row.rounds);
+        }
+        out.put_some(&AGE, collector, row.age.map(|age| age.as_secs_f64()));
+        let state = out.part(collector, &["reason"], [row.reason]);
+        out.put(&STATE, state, true);
     }
 }
 
