@@ -164,7 +164,7 @@ impl Desk {
         let at = self.times.moment();
         match task {
             Task::Keep(records) => {
-                records.iter().for_each(|record| spool.push(record, at));
+                spool.push(&records, at);
                 self.publish(&spool, at);
                 less(&self.figures.entering, records.len() as u64);
                 less(&self.figures.held, points(&records));

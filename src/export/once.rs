@@ -60,7 +60,7 @@ fn round(endpoint: &Endpoint, families: &Filter, snapshot: &Snapshot, encoder: &
 /// What was not answered for waits in the folder, if there is one.
 fn keep(spool: Option<Spool>, round: &Round, at: Moment) {
     if let Some(mut spool) = spool {
-        round.records().iter().for_each(|record| spool.push(record, at));
+        spool.push(&round.records(), at);
         spool.close(at);
     }
 }

@@ -4,9 +4,9 @@
 //! what is too old, and what can never be dated is dropped, oldest first, and counted. At any time
 //! `found + pushed = answered + dropped + waiting`, in records and in points.
 //!
-//! With a folder, new records still wait in memory first: they are written when 64 KiB have gathered and the oldest has
-//! waited for 30 s, when one has waited for 5 minutes, and at a clean stop. A receiver that answers costs no write. A full
-//! or broken disk is tried once a minute; meanwhile records wait in memory, as many as there is room for.
+//! With a folder, records still wait in memory until the oldest of them is 30 s old: a receiver that answers costs no write,
+//! and one that does not costs one in 30 s, without waiting for the disk. When that comes to it is the kernel's business. A
+//! full or broken disk is tried once a minute; meanwhile records wait in memory, as many as there is room for.
 //!
 //! All calls but [`Spool::figures`], [`Spool::boot_time`] and [`Spool::is_empty`] may wait for the disk if there is a
 //! folder: make them where waiting is allowed. Without a folder they compress at most one request.
@@ -26,12 +26,8 @@ use std::time::Duration;
 
 pub use record::{Record, Tally};
 
-/// How much is worth a write.
-const BATCH: u64 = 64 << 10;
-/// A receiver that is there has answered by then.
+/// How old a record may get in memory if there is a folder. A receiver that is there has answered by then.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long a record may wait in memory if there is a folder.
-const GATHER: Duration = Duration::from_secs(300);
 /// How much may wait in memory if there is a folder; a quarter of a small spool.
 const MEMORY_MAX: u64 = 4 << 20;
 
@@ -171,12 +167,14 @@ impl Spool {
         Ok(spool)
     }
 
-    /// Takes a record in, and makes room for it if need be.
-    pub fn push(&mut self, record: &Record, at: Moment) {
-        self.pushed.add(Tally::one(record.points));
-        match Packed::new(record, at.now, &mut self.gzip) {
-            Some(packed) => self.memory.push(packed),
-            None => self.drop_as(Reason::Full, Tally::one(record.points)),
+    /// Takes records in, and makes room for them if need be.
+    pub fn push(&mut self, records: &[Record], at: Moment) {
+        for record in records {
+            self.pushed.add(Tally::one(record.points));
+            match Packed::new(record, &mut self.gzip) {
+                Some(packed) => self.memory.push(packed),
+                None => self.drop_as(Reason::Full, Tally::one(record.points)),
+            }
         }
         self.write_what_is_due(at.now);
         self.make_room(at.now);
@@ -217,7 +215,7 @@ impl Spool {
         is_there
     }
 
-    /// Drops what is too old, writes what has gathered, remembers when this boot was. To be called now and then, also
+    /// Drops what is too old, writes what is due, remembers when this boot was. To be called now and then, also
     /// while nothing is pushed.
     pub fn prune(&mut self, at: Moment) {
         if let Some(disk) = &mut self.disk {
@@ -371,10 +369,8 @@ impl Spool {
 
     fn write_what_is_due(&mut self, now: Duration) {
         let (Some(disk), Some(oldest)) = (&mut self.disk, self.memory.front()) else { return };
-        let waited = now.saturating_sub(oldest.pushed);
-        let bytes = self.memory.bytes();
-        let is_due =
-            waited >= GATHER || (bytes >= BATCH && waited >= PATIENCE) || bytes > MEMORY_MAX.min(self.most / 4);
+        let is_old = now.saturating_sub(oldest.head.taken) >= PATIENCE;
+        let is_due = is_old || self.memory.bytes() > MEMORY_MAX.min(self.most / 4);
         if is_due && disk.may_write(now) {
             disk.write(&mut self.memory, now);
         }

@@ -117,13 +117,11 @@ pub(super) struct Packed {
     pub(super) head: Head,
     /// gzip.
     pub(super) body: Box<[u8]>,
-    /// When it was pushed, since this boot.
-    pub(super) pushed: Duration,
 }
 
 impl Packed {
     /// Compresses a request; none if it is larger than any of ours.
-    pub(super) fn new(record: &Record, now: Duration, gzip: &mut Gzip) -> Option<Self> {
+    pub(super) fn new(record: &Record, gzip: &mut Gzip) -> Option<Self> {
         if record.request.len() > REQUEST_MAX {
             return None;
         }
@@ -136,7 +134,7 @@ impl Packed {
             length: u32::try_from(body.len()).ok()?,
             sum: crc32fast::hash(&body),
         };
-        Some(Self { head, body: body.into_boxed_slice(), pushed: now })
+        Some(Self { head, body: body.into_boxed_slice() })
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
@@ -168,7 +166,7 @@ mod tests {
         #[test]
         fn records_come_back(taken: u64, boot: [u8; 16], points: u32, request: Vec<u8>, times in 1..400usize) {
             let record = record(taken, boot, points, request.repeat(times));
-            let packed = Packed::new(&record, Duration::ZERO, &mut Gzip::default()).unwrap();
+            let packed = Packed::new(&record, &mut Gzip::default()).unwrap();
             let mut bytes = Vec::new();
             packed.write(&mut bytes);
             let head = Head::read(&bytes, Head::RECORD).unwrap();
@@ -182,7 +180,7 @@ mod tests {
         fn no_bit_changes_unnoticed(request: Vec<u8>, bit: prop::sample::Index) {
             let record = record(1, [7; 16], 3, request);
             let mut bytes = Vec::new();
-            Packed::new(&record, Duration::ZERO, &mut Gzip::default()).unwrap().write(&mut bytes);
+            Packed::new(&record, &mut Gzip::default()).unwrap().write(&mut bytes);
             let bit = bit.index(bytes.len() * 8);
             bytes[bit / 8] ^= 1 << (bit % 8);
             let back = Head::read(&bytes, Head::RECORD).and_then(|head| unpack(&head, &bytes[Head::SIZE..]));
@@ -200,7 +198,7 @@ mod tests {
 
     #[test]
     fn what_is_larger_than_any_request_is_not_taken() {
-        let taken = |size| Packed::new(&record(1, [7; 16], 3, vec![0; size]), Duration::ZERO, &mut Gzip::default());
+        let taken = |size| Packed::new(&record(1, [7; 16], 3, vec![0; size]), &mut Gzip::default());
         assert!(taken(REQUEST_MAX).is_some() && taken(REQUEST_MAX + 1).is_none());
         // 16 MiB of zeros are some kilobytes: a bomb of more ends at the limit.
         let mut bomb = Vec::new();

@@ -79,7 +79,7 @@ fn dropped(spool: &Spool, reason: Reason) -> u64 {
 fn what_waits_goes_out_oldest_first_and_stays_until_it_is_answered_for() {
     let mut spool = Spool::open(&in_memory(1 << 20, 3600), at(0)).unwrap();
     assert_eq!(spool.next(at(0)), Next::Nothing);
-    (1..=5).for_each(|second| spool.push(&record(second, 100), at(second)));
+    (1..=5).for_each(|second| spool.push(&[record(second, 100)], at(second)));
     let Next::Record { ticket, record: first, .. } = spool.next(at(6)) else { panic!("five wait") };
     let Next::Record { ticket: again, record: second, .. } = spool.next(at(7)) else { panic!("five wait") };
     assert_eq!((ticket, first), (again, second));
@@ -94,15 +94,15 @@ fn what_waits_goes_out_oldest_first_and_stays_until_it_is_answered_for() {
 #[test]
 fn the_oldest_makes_room() {
     let mut spool = Spool::open(&in_memory(5000, 3600), at(0)).unwrap();
-    (1..=3).for_each(|second| spool.push(&record(second, 1000), at(second)));
+    (1..=3).for_each(|second| spool.push(&[record(second, 1000)], at(second)));
     let Next::Record { ticket, .. } = spool.next(at(4)) else { panic!("three wait") };
-    (4..=10).for_each(|second| spool.push(&record(second, 1000), at(second)));
+    (4..=10).for_each(|second| spool.push(&[record(second, 1000)], at(second)));
     assert!(spool.figures(at(10)).bytes <= 5000);
     assert!(!spool.answered(ticket), "it had to go meanwhile");
     assert_eq!(dropped(&spool, Reason::Full), 6);
     assert_eq!(drain(&mut spool, at(11)), [7, 8, 9, 10]);
     // What is larger than the whole spool is no exception.
-    spool.push(&record(12, 6000), at(12));
+    spool.push(&[record(12, 6000)], at(12));
     assert!(spool.is_empty());
     assert_eq!(dropped(&spool, Reason::Full), 7);
 }
@@ -110,7 +110,7 @@ fn the_oldest_makes_room() {
 #[test]
 fn what_is_too_old_goes() {
     let mut spool = Spool::open(&in_memory(1 << 20, 60), at(0)).unwrap();
-    (1..=100).for_each(|second| spool.push(&record(second, 10), at(second)));
+    (1..=100).for_each(|second| spool.push(&[record(second, 10)], at(second)));
     spool.prune(at(101));
     assert_eq!(spool.figures(at(101)).waiting.records, 60);
     assert_eq!(drain(&mut spool, at(131)), (71..=100).collect::<Vec<_>>());
@@ -123,8 +123,8 @@ fn what_is_too_old_goes() {
 fn what_cannot_be_dated_yet_waits_and_what_never_can_is_dropped() {
     let unset = |seconds| Moment { boot_time: None, ..at(seconds) };
     let mut spool = Spool::open(&in_memory(1 << 20, 3600), unset(0)).unwrap();
-    spool.push(&Record { boot: EARLIER, ..record(1, 10) }, unset(1));
-    spool.push(&record(2, 10), unset(2));
+    spool.push(&[Record { boot: EARLIER, ..record(1, 10) }], unset(1));
+    spool.push(&[record(2, 10)], unset(2));
     assert_eq!(spool.next(unset(3)), Next::NotYet);
     assert_eq!(dropped(&spool, Reason::Undatable), 1);
     assert_eq!(drain(&mut spool, at(4)), [2]);
@@ -134,7 +134,7 @@ fn what_cannot_be_dated_yet_waits_and_what_never_can_is_dropped() {
 fn a_day_in_memory_is_bounded() {
     let mut spool = Spool::open(&in_memory(256 << 10, 86_400), at(0)).unwrap();
     for minute in 0..1440 {
-        spool.push(&record(minute * 60, 4000), at(minute * 60));
+        spool.push(&[record(minute * 60, 4000)], at(minute * 60));
         assert!(spool.figures(at(minute * 60)).bytes <= 256 << 10);
     }
     let figures = spool.figures(at(86_400));

@@ -6,7 +6,7 @@ use std::fs;
 /// Writes `records` of 5,000 bytes, twenty to a segment, and lets go of the folder without a word.
 fn killed(folder: &Path, records: u64) {
     let mut spool = Spool::open(&on_disk(folder, 800_000), at(0)).unwrap();
-    (0..records).for_each(|minute| spool.push(&record(minute * 60, 5000), at(minute * 60)));
+    (0..records).for_each(|minute| spool.push(&[record(minute * 60, 5000)], at(minute * 60)));
     spool.prune(at(records * 60 + 300));
 }
 
@@ -36,7 +36,7 @@ fn a_process_that_is_killed_while_it_writes_leaves_whole_records() {
     let settings = |folder: &Path| SpoolSettings { max_age: Duration::MAX, ..on_disk(folder, 64 << 20) };
     if let Some(folder) = std::env::var_os(DOOMED) {
         let mut spool = Spool::open(&settings(Path::new(&folder)), at(0)).unwrap();
-        (0..1_000_000).for_each(|minute| spool.push(&record(minute * 301, 5000), at(minute * 301)));
+        (0..1_000_000).for_each(|minute| spool.push(&[record(minute * 301, 5000)], at(minute * 301)));
         panic!("nobody killed it");
     }
     let name = name_of("a_process_that_is_killed_while_it_writes_leaves_whole_records");
@@ -145,7 +145,7 @@ proptest! {
         let mut spool = Spool::open(&on_disk(folder.path(), 800_000), at(9000)).unwrap();
         nothing_is_lost(&spool.figures(at(9000)));
         // It goes on where it can, and what comes after is found as well.
-        (200..205).for_each(|minute| spool.push(&record(minute * 60, 50), at(minute * 60)));
+        (200..205).for_each(|minute| spool.push(&[record(minute * 60, 50)], at(minute * 60)));
         spool.close(at(12_400));
         let mut spool = Spool::open(&on_disk(folder.path(), 800_000), at(12_400)).unwrap();
         // What was torn at the end of the last file was counted, and is gone.

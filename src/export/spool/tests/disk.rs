@@ -22,7 +22,7 @@ fn a_receiver_that_answers_costs_no_write() {
     let writes = spool.figures(at(0)).writes;
     for minute in 1..=30 {
         // Four requests at once, more than is worth a write if it had waited.
-        (0..4).for_each(|part| spool.push(&record(minute * 60 + part, 30_000), at(minute * 60)));
+        (0..4).for_each(|part| spool.push(&[record(minute * 60 + part, 30_000)], at(minute * 60)));
         assert_eq!(drain(&mut spool, at(minute * 60 + 3)).len(), 4);
         spool.prune(at(minute * 60 + 3));
     }
@@ -31,30 +31,52 @@ fn a_receiver_that_answers_costs_no_write() {
 }
 
 #[test]
-fn an_outage_is_written_in_batches() {
+fn an_outage_costs_one_write_for_each_round_and_not_more_than_two_a_minute() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = Spool::open(&on_disk(folder.path(), 64 << 20), at(0)).unwrap();
-    let before = spool.figures(at(0)).writes;
-    // A small board: 2 KiB a minute for a day.
+    let mut last = spool.figures(at(0)).writes;
+    let mut writes = move |spool: &Spool| {
+        let all = spool.figures(at(0)).writes;
+        all - std::mem::replace(&mut last, all)
+    };
+    // A small board: 2 KiB a minute for a day, laid by when the next round is there.
     for minute in 0..1440 {
-        spool.push(&record(minute * 60, 2048), at(minute * 60));
+        spool.push(&[record(minute * 60, 2048)], at(minute * 60 + 60));
+        assert_eq!(spool.memory.bytes(), 0, "what is half a minute old survives the process");
     }
-    let figures = spool.figures(at(86_400));
-    let writes = figures.writes - before;
-    // One every five minutes, where a sixth minute is needed to see that five are over; and a seal for each MiB.
-    assert!((240..=290 + 3).contains(&writes), "{writes} writes");
-    assert!(figures.bytes < 1440 * 2200 && segments(folder.path()).len() == 3, "{} bytes", figures.bytes);
-    // A large node: 100 KiB a minute.
-    let before = figures.writes;
+    // And a seal for each MiB.
+    assert!((1440..=1440 + 3).contains(&writes(&spool)));
+    let bytes = spool.figures(at(86_400)).bytes;
+    assert!(bytes < 1440 * 2200 && segments(folder.path()).len() == 3, "{bytes} bytes");
+    // A large node: 100 KiB a minute, in requests of a third.
     for minute in 1440..1500 {
-        spool.push(&record(minute * 60, 100 << 10), at(minute * 60));
+        let requests = [0, 1, 2].map(|part| record(minute * 60 + part, 34 << 10));
+        spool.push(&requests, at(minute * 60 + 60));
     }
-    let writes = spool.figures(at(0)).writes - before;
-    // One every other minute, and a seal for each MiB, where a batch is split.
-    assert!((30..=30 + 6 + 6).contains(&writes), "{writes} writes");
-    assert_eq!(drain(&mut spool, at(90_000)), (0..1500).map(|minute| minute * 60).collect::<Vec<_>>());
+    let of_minutes = writes(&spool);
+    assert!(
+        (60..=60 + 6 + 6).contains(&of_minutes),
+        "{of_minutes} writes: a batch may be split by the end of a segment"
+    );
+    // An impatient one.
+    (0..120).for_each(|round| spool.push(&[record(90_000 + round * 5, 100)], at(90_000 + round * 5 + 5)));
+    let of_rounds = writes(&spool);
+    assert!((18..=20 + 1).contains(&of_rounds), "{of_rounds} writes");
+    assert_eq!(drain(&mut spool, at(91_000)).len(), 1440 + 3 * 60 + 120);
     assert!(segments(folder.path()).is_empty(), "removed when the last was answered for");
-    nothing_is_lost(&spool.figures(at(90_000)));
+    nothing_is_lost(&spool.figures(at(91_000)));
+}
+
+#[test]
+fn a_killed_process_leaves_what_is_half_a_minute_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = on_disk(folder.path(), 64 << 20);
+    let mut spool = Spool::open(&settings, at(0)).unwrap();
+    (0..60).for_each(|second| spool.push(&[record(second, 500)], at(second)));
+    // Nobody closes it.
+    drop(spool);
+    let mut spool = Spool::open(&settings, at(61)).unwrap();
+    assert_eq!(drain(&mut spool, at(61)), (0..=30).collect::<Vec<_>>());
 }
 
 #[test]
@@ -66,7 +88,7 @@ fn a_clean_stop_loses_and_repeats_nothing() {
         let mut spool = Spool::open(&settings, at(run * 100)).unwrap();
         assert_eq!(spool.figures(at(run * 100)).waiting.records, expected.len() as u64);
         for second in run * 100..run * 100 + 5 {
-            spool.push(&record(second, 500), at(second));
+            spool.push(&[record(second, 500)], at(second));
             expected.push(second);
         }
         for second in expected.drain(..3) {
@@ -86,11 +108,11 @@ fn a_clean_stop_loses_and_repeats_nothing() {
 fn a_full_disk_costs_the_oldest_and_is_tried_once_a_minute() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = Spool::open(&on_disk(folder.path(), 4 << 20), at(0)).unwrap();
-    (0..20).for_each(|minute| spool.push(&record(minute * 60, 100 << 10), at(minute * 60)));
+    (0..20).for_each(|minute| spool.push(&[record(minute * 60, 100 << 10)], at(minute * 60)));
     let (before, files) = (spool.figures(at(1200)), segments(folder.path()).len());
     refuse(&mut spool, Some(Errno::NOSPC));
     for second in 1200..1500 {
-        spool.push(&record(second, 1000), at(second));
+        spool.push(&[record(second, 1000)], at(second));
         spool.prune(at(second));
     }
     let figures = spool.figures(at(1500));
@@ -98,7 +120,7 @@ fn a_full_disk_costs_the_oldest_and_is_tried_once_a_minute() {
     assert!(figures.writes - before.writes <= 5, "{} writes", figures.writes - before.writes);
     assert_eq!((figures.dropped, segments(folder.path()).len()), ([Tally::default(); 4], files), "there is memory");
     // When that is full as well, the oldest goes.
-    (1500..1540).for_each(|second| spool.push(&record(second, 30_000), at(second)));
+    (1500..1540).for_each(|second| spool.push(&[record(second, 30_000)], at(second)));
     nothing_is_lost(&spool.figures(at(1540)));
     assert!(dropped(&spool, Reason::Full) > 0 && segments(folder.path()).len() < files);
     assert!(spool.memory.bytes() <= 1 << 20);
@@ -114,10 +136,10 @@ fn a_full_disk_costs_the_oldest_and_is_tried_once_a_minute() {
 fn a_broken_disk_costs_what_memory_does_not_hold() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = Spool::open(&on_disk(folder.path(), 4 << 20), at(0)).unwrap();
-    (0..5).for_each(|minute| spool.push(&record(minute * 60, 100 << 10), at(minute * 60)));
+    (0..5).for_each(|minute| spool.push(&[record(minute * 60, 100 << 10)], at(minute * 60)));
     spool.prune(at(400));
     refuse(&mut spool, Some(Errno::IO));
-    (400..500).for_each(|second| spool.push(&record(second, 30_000), at(second)));
+    (400..500).for_each(|second| spool.push(&[record(second, 30_000)], at(second)));
     let taken = drain(&mut spool, at(500));
     assert_eq!(taken[..5], [0, 60, 120, 180, 240], "what was written is still there");
     assert_eq!(taken.last(), Some(&499));
@@ -128,18 +150,18 @@ fn a_broken_disk_costs_what_memory_does_not_hold() {
 fn what_had_to_go_from_the_disk_meanwhile_is_not_answered_for() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = Spool::open(&on_disk(folder.path(), 1 << 20), at(0)).unwrap();
-    (0..5).for_each(|minute| spool.push(&record(minute * 60, 100 << 10), at(minute * 60)));
+    (0..5).for_each(|minute| spool.push(&[record(minute * 60, 100 << 10)], at(minute * 60)));
     spool.prune(at(400));
     let Next::Record { ticket, record: first, .. } = spool.next(at(400)) else { panic!("five wait") };
     assert_eq!(first.taken.as_secs(), 0);
-    (7..20).for_each(|minute| spool.push(&record(minute * 60, 100 << 10), at(minute * 60)));
+    (7..20).for_each(|minute| spool.push(&[record(minute * 60, 100 << 10)], at(minute * 60)));
     assert!(dropped(&spool, Reason::Full) > 0);
     let before = spool.figures(at(1200));
     assert!(!spool.answered(ticket));
     assert_eq!(spool.figures(at(1200)), before);
     // From memory to the disk it stays the same record.
     drain(&mut spool, at(1200));
-    spool.push(&record(1200, 1000), at(1200));
+    spool.push(&[record(1200, 1000)], at(1200));
     let Next::Record { ticket, .. } = spool.next(at(1201)) else { panic!("one waits") };
     spool.prune(at(1600));
     assert_eq!((segments(folder.path()).len(), spool.answered(ticket)), (1, true));
@@ -150,7 +172,7 @@ fn what_had_to_go_from_the_disk_meanwhile_is_not_answered_for() {
 fn a_folder_with_more_than_may_wait_makes_room_when_it_is_opened() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = Spool::open(&on_disk(folder.path(), 64 << 20), at(0)).unwrap();
-    (0..100).for_each(|minute| spool.push(&record(minute * 60, 100 << 10), at(minute * 60)));
+    (0..100).for_each(|minute| spool.push(&[record(minute * 60, 100 << 10)], at(minute * 60)));
     spool.close(at(6000));
     let mut spool = Spool::open(&on_disk(folder.path(), 3 << 20), at(6000)).unwrap();
     let figures = spool.figures(at(6000));
@@ -172,7 +194,7 @@ fn what_is_not_ours_is_left_alone_and_costs_nothing() {
     let settings = on_disk(folder.path(), 1 << 20);
     let mut spool = Spool::open(&settings, at(0)).unwrap();
     assert_eq!(dropped(&spool, Reason::Torn), 2, "of what was nothing written, as after a loss of power");
-    (1..=10).for_each(|second| spool.push(&record(second, 10_000), at(second)));
+    (1..=10).for_each(|second| spool.push(&[record(second, 10_000)], at(second)));
     spool.close(at(11));
     let mut spool = Spool::open(&settings, at(12)).unwrap();
     assert_eq!(drain(&mut spool, at(12)), (1..=10).collect::<Vec<_>>());
@@ -189,7 +211,7 @@ fn an_earlier_boot_is_dated_if_its_time_was_learnt_and_not_otherwise() {
         let settings = on_disk(folder.path(), 1 << 20);
         let then = |seconds, boot_time| Moment { boot: EARLIER, now: Duration::from_secs(seconds), boot_time };
         let mut spool = Spool::open(&settings, then(0, None)).unwrap();
-        (1..=10).for_each(|second| spool.push(&Record { boot: EARLIER, ..record(second, 50) }, then(second, None)));
+        (1..=10).for_each(|second| spool.push(&[Record { boot: EARLIER, ..record(second, 50) }], then(second, None)));
         assert_eq!(spool.next(then(11, None)), Next::NotYet);
         spool.prune(then(12, learnt));
         spool.close(then(13, learnt));
@@ -214,7 +236,7 @@ fn a_large_spool_is_opened_at_once_and_in_little_memory() {
     let folder = tempfile::tempdir().unwrap();
     let settings = on_disk(folder.path(), 1 << 30);
     let mut spool = Spool::open(&settings, at(0)).unwrap();
-    (0..100).for_each(|minute| spool.push(&record(minute * 60, 100 << 10), at(minute * 60)));
+    (0..100).for_each(|minute| spool.push(&[record(minute * 60, 100 << 10)], at(minute * 60)));
     spool.close(at(6000));
     // Of this thread alone; not every kernel counts.
     let read = || {
@@ -255,7 +277,7 @@ fn fill(folder: &Path) {
     let mut spool = Spool::open(&on_disk(folder, 8 << 20), at(0)).unwrap();
     let (mut faults, before) = (0, spool.figures(at(0)).writes);
     for minute in 0..240 {
-        spool.push(&record(minute * 60, 20 << 10), at(minute * 60));
+        spool.push(&[record(minute * 60, 20 << 10)], at(minute * 60));
         let figures = spool.figures(at(minute * 60));
         nothing_is_lost(&figures);
         faults += u64::from(figures.fault.is_some());
@@ -269,7 +291,7 @@ fn fill(folder: &Path) {
     // Somebody else fills it, and makes room again.
     let ballast = folder.join("ballast");
     let _ = fs::write(&ballast, vec![1; 2 << 20]);
-    (240..250).for_each(|minute| spool.push(&record(minute * 60, 20 << 10), at(minute * 60)));
+    (240..250).for_each(|minute| spool.push(&[record(minute * 60, 20 << 10)], at(minute * 60)));
     assert!(spool.figures(at(15_000)).fault.is_some());
     fs::remove_file(ballast).unwrap();
     spool.prune(at(15_300));

@@ -37,7 +37,7 @@ fn run(settings: &SpoolSettings, steps: Vec<Step>) {
         match step {
             Step::Push(length) => {
                 now += 1;
-                spool.push(&record(now, length), at(now));
+                spool.push(&[record(now, length)], at(now));
             }
             Step::Send => {
                 if let Next::Record { ticket, record: next, .. } = spool.next(at(now)) {
