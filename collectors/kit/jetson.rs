@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use std::time::Duration;
 
 pub use identity::{Identity, first, identity};
-pub use rails::{Flow, Rail, old_rails, rails};
+pub use rails::{ADDENDS, Flow, INPUTS, OF_THOR, Rail, old_rails, rails};
 pub use zones::{Sensor, is_measured, sensors};
 
 /// How long is believed what hardly ever changes: which chips and engines there are.
