@@ -22,13 +22,13 @@ const VIDEO: &str = "gpu-nvd-";
 const CLOCKS: &[(&str, &str)] = &[
     ("ape", "ape"),
     ("cvnas", "cvnas"),
-    ("msenc", "msenc"),
     ("nvdec", "nvdec"),
     ("nvdec1", "nvdec1"),
     ("nvdla0", "dla0_core"),
     ("nvdla0", "nafll_dla"),
     ("nvdla1", "dla1_core"),
     ("nvenc", "nvenc"),
+    ("nvenc", "msenc"),
     ("nvenc1", "nvenc1"),
     ("nvjpg", "nvjpg"),
     ("nvjpg1", "nvjpg1"),
@@ -231,12 +231,12 @@ fn put_time(device: &str, of: Entity, host: &mut Host, out: &mut Batch) -> Optio
     Some(is_active)
 }
 
-/// `15340000.vic`: the engine behind the address, `vic`.
+/// `15340000.vic`: the engine behind the address, `vic`. The encoder was called MSENC once.
 fn engine_of(device: &str) -> Option<&str> {
     let (address, name) = device.split_once('.')?;
     let is_address = !address.is_empty() && address.bytes().all(|byte| byte.is_ascii_hexdigit());
     let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    (is_address && NAMES.contains(&stem)).then_some(name)
+    (is_address && NAMES.contains(&stem)).then_some(if name == "msenc" { "nvenc" } else { name })
 }
 
 #[cfg(test)]
@@ -321,10 +321,21 @@ mod tests {
             ("sys/kernel/debug/clk/ape/clk_rate", "25000000\n"),
             ("sys/kernel/debug/clk/ape/clk_enable_count", "3\n"),
             ("sys/kernel/debug/clk/ape/clk_max_rate", "25000000\n"),
+            ("sys/kernel/debug/clk/msenc/clk_rate", "716800000\n"),
+            ("sys/kernel/debug/clk/msenc/clk_enable_count", "1\n"),
         ]);
-        let expected = "jetson_engine_active{engine=\"ape\"} 1\njetson_engine_frequency_hertz{engine=\"ape\"} 25000000\n\
+        let expected = "jetson_engine_active{engine=\"ape\"} 1\njetson_engine_active{engine=\"nvenc\"} 1\n\
+                        jetson_engine_frequency_hertz{engine=\"ape\"} 25000000\n\
+                        jetson_engine_frequency_hertz{engine=\"nvenc\"} 716800000\n\
                         jetson_engine_max_hertz{engine=\"ape\"} 25000000\n";
         tree.check(&SPEC, &[], expected);
+        // Its device has the one name or the other; the engine is the same.
+        for device in ["544c0000.nvenc", "544c0000.msenc"] {
+            let status = format!("sys/bus/platform/devices/{device}/power/runtime_status");
+            tree.write(&status, "active\n");
+            tree.check(&SPEC, &[], expected);
+            tree.write(&status, "unsupported\n");
+        }
         Tree::new(&[]).check(&SPEC, &[], "absent\n");
     }
 

@@ -75,6 +75,9 @@ mod tests {
         ]);
         let expected = "jetson_power_mode 2\njetson_power_mode_info{id=\"2\",mode=\"MAXN_SUPER\"} 1\n";
         tree.check(&SPEC, &[], expected);
+        // JetPack 4.3 began to write the fan's mode beside it.
+        tree.write("rootfs/var/lib/nvpmodel/status", "pmode:0002 fmode:quiet\n");
+        tree.check(&SPEC, &[], expected);
         tree.write("rootfs/var/lib/nvpmodel/status", "pmode:0007\n");
         tree.check(&SPEC, &[], "jetson_power_mode 7\n");
         tree.write("rootfs/var/lib/nvpmodel/status", "x\n");

@@ -1,5 +1,6 @@
 //! What the collectors of Jetson boards share: whether this is such a board, and where its files are.
 
+mod identity;
 pub mod power_mode;
 mod rails;
 mod zones;
@@ -9,7 +10,8 @@ use crate::model::Batch;
 use rustix::io::Errno;
 use std::time::Duration;
 
-pub use rails::{Flow, Rail, old_rails, rails};
+pub use identity::{Identity, first, identity};
+pub use rails::{ADDENDS, Flow, INPUTS, OF_THOR, Rail, old_rails, rails};
 pub use zones::{Sensor, is_measured, sensors};
 
 /// How long is believed what hardly ever changes: which chips and engines there are.

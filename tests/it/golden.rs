@@ -3,6 +3,7 @@
 //! `UPDATE_GOLDEN=1 cargo test` writes them anew; the difference is then read like code.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use crate::states::Tree;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -23,8 +24,9 @@ pub(crate) fn output(arguments: &[String]) -> String {
     text
 }
 
-fn page_of(machine: &str, more: &[&str]) -> String {
-    let tree = format!("{HOME}/tests/machines/{machine}");
+/// What the program says of the machine whose files these are, without what changes.
+pub(crate) fn page_of(tree: &Path, collectors: &[String], more: &[&str]) -> String {
+    let tree = tree.to_str().unwrap();
     let roots = [
         ("procfs", "proc"),
         ("sysfs", "sys"),
@@ -36,9 +38,10 @@ fn page_of(machine: &str, more: &[&str]) -> String {
     let mut arguments = vec!["once".to_owned()];
     arguments.extend(roots.map(|(flag, folder)| format!("--path.{flag}={tree}/{folder}")));
     arguments.push(format!("--collector.textfile.directory={tree}/textfile"));
-    arguments.extend(collectors().iter().map(|name| format!("--collector.{name}")));
+    arguments.extend(collectors.iter().map(|name| format!("--collector.{name}")));
     arguments.extend(more.iter().map(|flag| (*flag).to_owned()));
-    lasting(&output(&arguments))
+    let page = output(&arguments);
+    lasting(&if tree.starts_with(HOME) { page } else { page.replace(tree, "TREE") })
 }
 
 /// What is told of containers. When what is no container was made is told by the times of files, which checkouts set.
@@ -62,6 +65,14 @@ fn of_containers(page: &str) -> String {
 pub(crate) fn collectors() -> Vec<String> {
     let reference = output(&["options".to_owned()]);
     reference.lines().filter_map(|line| line.strip_prefix("### ")).map(str::to_owned).collect()
+}
+
+/// The names of a group's collectors.
+pub(crate) fn collectors_of(group: &str) -> Vec<String> {
+    let reference = output(&["options".to_owned()]);
+    let of_group = reference.split_once(&format!("## Collectors of the group {group}\n")).unwrap().1;
+    let of_group = of_group.lines().take_while(|line| !line.starts_with("## "));
+    of_group.filter_map(|line| line.strip_prefix("### ")).map(str::to_owned).collect()
 }
 
 /// The machines' names.
@@ -94,7 +105,7 @@ fn lasting(page: &str) -> String {
 
 /// Compares with the file in `tests/golden`, or writes it.
 #[track_caller]
-fn compare(name: &str, text: &str) {
+pub(crate) fn compare(name: &str, text: &str) {
     let path = Path::new(HOME).join("tests/golden").join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some_and(|wish| !wish.is_empty() && wish != "0") {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -138,14 +149,15 @@ fn difference(old: &str, new: &str) -> String {
 #[test]
 fn every_machine_has_the_page_that_it_had() {
     for machine in machines() {
-        compare(&format!("{machine}.prom"), &page_of(&machine, &[]));
+        compare(&format!("{machine}.prom"), &page_of(&Tree::of(&machine).path, &collectors(), &[]));
     }
 }
 
 #[test]
 fn all_that_can_be_told_of_containers() {
     for machine in machines() {
-        let page = page_of(&machine, &["--collector.containers.families=.*", "--collector.containers.legacy-labels"]);
+        let options = ["--collector.containers.families=.*", "--collector.containers.legacy-labels"];
+        let page = page_of(&Tree::of(&machine).path, &collectors(), &options);
         compare(&format!("containers/{machine}.prom"), &of_containers(&page));
     }
 }

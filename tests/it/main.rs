@@ -21,6 +21,7 @@ mod power;
 mod program;
 mod runtimes;
 mod scrape;
+mod states;
 mod stuck;
 mod tegrastats;
 mod tidy;

@@ -1,10 +1,11 @@
 //! The pages of Jetson boards, compared with the line that tegrastats prints for the same state.
 //!
-//! The line is in `tegrastats` beside the board's files, in the form of its release. What only root can read is compared
-//! where the board's debugfs may be read.
+//! The line is in `tegrastats` beside the board's files, in the form of its release. Each is compared with the page of one who
+//! may not read debugfs, and, where there is something in it, of one who may.
 #![allow(clippy::unwrap_used)]
 
-use crate::golden::{HOME, machines};
+use crate::golden::{collectors_of, page_of};
+use crate::states::{Tree, trees};
 use std::collections::BTreeMap;
 
 /// The series of a page and their figures.
@@ -14,12 +15,13 @@ struct Page {
 }
 
 impl Page {
-    fn of(machine: &str) -> Self {
-        let text = std::fs::read_to_string(format!("{HOME}/tests/golden/{machine}.prom")).unwrap();
-        let series = text.lines().filter(|line| line.starts_with("jetson_")).map(|line| line.rsplit_once(' ').unwrap());
+    fn of(tree: &Tree, has_debugfs: bool) -> Self {
+        let more = ["cpufreq", "meminfo"].map(str::to_owned);
+        let collectors: Vec<String> = collectors_of("jetson").into_iter().chain(more).collect();
+        let text = page_of(&tree.path, &collectors, &["--collector.disable-defaults"]);
+        let is_told = |line: &&str| ["jetson_", "node_cpu_", "node_memory_"].iter().any(|own| line.starts_with(own));
+        let series = text.lines().filter(is_told).map(|line| line.rsplit_once(' ').unwrap());
         let figures = series.map(|(series, figure)| (series.to_owned(), figure.parse().unwrap())).collect();
-        let refused = std::fs::read_to_string(format!("{HOME}/tests/machines/{machine}/calls/errno"));
-        let has_debugfs = !refused.unwrap_or_default().contains("sys/kernel/debug ");
         Self { figures, has_debugfs }
     }
 
@@ -82,10 +84,30 @@ fn said(line: &str) -> Vec<Said<'_>> {
     found
 }
 
+fn megahertz(rates: Vec<f64>) -> Vec<f64> {
+    rates.iter().map(|rate| (rate / 1e6).floor()).collect()
+}
+
+fn percent(ratios: Vec<f64>) -> Vec<f64> {
+    ratios.iter().map(|ratio| (ratio * 100.0 + 1e-9).floor()).collect()
+}
+
+fn compare_gpu(page: &Page, busy: Option<f64>, clocks: &[f64]) {
+    let actual = page.all("jetson_gpu_actual_hertz", "");
+    if !actual.is_empty() {
+        assert_eq!(megahertz(actual), clocks);
+    } else if page.all("jetson_gpu_railgated", "") != [1.0] {
+        // What is set is not quite what is had, and is told once where the clusters have clocks of their own.
+        let set = megahertz(page.all("jetson_gpu_frequency_hertz", ""));
+        let is_one = set.len() == 1 || set.len() == clocks.len();
+        assert!(is_one && set.iter().zip(clocks).all(|(set, had)| (set - had).abs() <= 1.0), "{set:?} {clocks:?}");
+    }
+    let load = percent(page.all("jetson_gpu_utilization_ratio", ""));
+    assert_eq!(load, busy.into_iter().collect::<Vec<_>>());
+}
+
 /// Compares one thing; whether there was something to compare.
 fn compare(page: &Page, said: &Said<'_>) -> bool {
-    let megahertz = |rates: Vec<f64>| rates.iter().map(|rate| (rate / 1e6).floor()).collect::<Vec<_>>();
-    let percent = |ratios: Vec<f64>| ratios.iter().map(|ratio| (ratio * 100.0 + 1e-9).floor()).collect::<Vec<_>>();
     match said {
         Said::Temperature(name, degrees) => {
             let is_prefix = |series: &&String| {
@@ -104,11 +126,7 @@ fn compare(page: &Page, said: &Said<'_>) -> bool {
             assert_eq!(found, if *name == "NC" { vec![] } else { vec![*milliwatts] }, "{name}");
         }
         Said::Clock("GR3D", busy, clocks) => {
-            let actual = page.all("jetson_gpu_actual_hertz", "");
-            let rates = if actual.is_empty() { page.all("jetson_gpu_frequency_hertz", "") } else { actual };
-            assert_eq!(&megahertz(rates), clocks);
-            let load = percent(page.all("jetson_gpu_utilization_ratio", ""));
-            assert_eq!(load, busy.iter().copied().collect::<Vec<_>>());
+            compare_gpu(page, *busy, clocks);
         }
         Said::Clock("EMC", busy, clocks) => {
             let rates = megahertz(page.all("jetson_emc_frequency_hertz", ""));
@@ -117,7 +135,10 @@ fn compare(page: &Page, said: &Said<'_>) -> bool {
                 return false;
             }
             assert_eq!(&rates, clocks);
-            assert_eq!(percent(page.all("jetson_emc_utilization_ratio", "")), busy.iter().copied().collect::<Vec<_>>());
+            let load = percent(page.all("jetson_emc_utilization_ratio", ""));
+            if page.has_debugfs || !load.is_empty() {
+                assert_eq!(load, busy.iter().copied().collect::<Vec<_>>());
+            }
         }
         Said::Clock(name, busy, clocks) => {
             let is_thors = ["NVENC0", "NVENC1", "NVDEC0", "NVDEC1", "NVJPG0"].contains(name);
@@ -130,7 +151,9 @@ fn compare(page: &Page, said: &Said<'_>) -> bool {
             }
             assert_eq!(&rates, clocks, "{name}");
             let load = percent(page.all("jetson_engine_utilization_ratio", &label));
-            assert_eq!(load, busy.iter().copied().collect::<Vec<_>>(), "{name}");
+            if page.has_debugfs || !load.is_empty() {
+                assert_eq!(load, busy.iter().copied().collect::<Vec<_>>(), "{name}");
+            }
         }
         Said::Off(name) => {
             let label = format!("engine=\"{}\"", name.to_lowercase());
@@ -146,27 +169,65 @@ fn compare(page: &Page, said: &Said<'_>) -> bool {
     true
 }
 
+/// The figure before and the one after a slash, as in `RAM 1923/3964MB` or `lfb 2x4MB`.
+fn pair(line: &str, before: &str, between: char) -> Option<(f64, f64)> {
+    let (first, second) = line.split_once(before)?.1.split_once("MB").unwrap().0.split_once(between).unwrap();
+    Some((first.parse().unwrap(), second.parse().unwrap()))
+}
+
+/// Compares the memory and the processors.
+fn compare_the_rest(page: &Page, line: &str) {
+    const MEBIBYTE: f64 = (1u64 << 20) as f64;
+    let memory = |name: &str| page.one(&format!("node_memory_{name}_bytes"), "") / MEBIBYTE;
+    // What counts as used differs from release to release, and so does how it is rounded.
+    let (_, all) = pair(line, "RAM ", '/').unwrap();
+    assert!((memory("MemTotal") - all).abs() < 1.0, "{} {all}", memory("MemTotal"));
+    if let Some((used, all)) = pair(line, "SWAP ", '/') {
+        let swap = memory("SwapTotal");
+        assert!((swap - all).abs() < 1.0 && (swap - memory("SwapFree") - used).abs() < 1.0, "{swap} {used}/{all}");
+    }
+    let (blocks, size) = pair(line, "(lfb ", 'x').unwrap();
+    assert_eq!(page.one("jetson_largest_free_blocks", ""), blocks);
+    assert_eq!(page.one("jetson_largest_free_block_bytes", ""), size * MEBIBYTE);
+    let cpus = line.split_once("CPU [").unwrap().1.split_once(']').unwrap().0;
+    assert_eq!(page.one("jetson_cpus_online", ""), cpus.split(',').filter(|cpu| *cpu != "off").count() as f64);
+    for (number, cpu) in cpus.split(',').enumerate() {
+        let rates = megahertz(page.all("node_cpu_scaling_frequency_hertz", &format!("cpu=\"{number}\"")));
+        let expected: Vec<f64> = cpu.split_once('@').map(|(_, clock)| clock.parse().unwrap()).into_iter().collect();
+        assert_eq!(rates, expected, "cpu {number}");
+    }
+}
+
+/// The page of one who may read debugfs, or who may not, after it was compared.
+fn compared(tree: &Tree, line: &str, has_debugfs: bool) -> Page {
+    println!("{}, debugfs {}", tree.name, if has_debugfs { "readable" } else { "refused" });
+    let page = Page::of(&tree.to_one_who_reads_debugfs(has_debugfs), has_debugfs);
+    compare_the_rest(&page, line);
+    let said = said(line);
+    let count = said.iter().filter(|said| compare(&page, said)).count();
+    assert!(count >= 8, "only {count} of {} compared", said.len());
+    assert!(count == said.len() || !has_debugfs, "{count} of {}", said.len());
+    page
+}
+
 #[test]
 fn pages_say_what_tegrastats_prints() {
-    let mut boards = 0;
-    for machine in machines() {
-        let Ok(line) = std::fs::read_to_string(format!("{HOME}/tests/machines/{machine}/tegrastats")) else { continue };
-        let (line, page) = (line.trim_end(), Page::of(&machine));
-        boards += 1;
-        let (_, block) = line.split_once("(lfb ").unwrap();
-        let (blocks, size) = block.split_once("MB)").unwrap().0.split_once('x').unwrap();
-        assert_eq!(page.one("jetson_largest_free_blocks", ""), blocks.parse::<f64>().unwrap(), "{machine}");
-        let bytes = size.parse::<f64>().unwrap() * f64::from(1 << 20);
-        assert_eq!(page.one("jetson_largest_free_block_bytes", ""), bytes, "{machine}");
-        let cpus = line.split_once("CPU [").unwrap().1.split_once(']').unwrap().0;
-        let online = cpus.split(',').filter(|cpu| *cpu != "off").count();
-        assert_eq!(page.one("jetson_cpus_online", ""), online as f64, "{machine}");
-        let said = said(line);
-        let compared = said.iter().filter(|said| compare(&page, said)).count();
-        assert!(compared >= 8, "{machine}: only {compared} of {} compared", said.len());
-        assert!(compared == said.len() || !page.has_debugfs, "{machine}: {compared} of {}", said.len());
+    let mut pages = 0;
+    for tree in trees() {
+        let Ok(line) = std::fs::read_to_string(tree.path.join("tegrastats")) else { continue };
+        let refused = compared(&tree, line.trim_end(), false);
+        pages += 1;
+        if tree.has_debugfs() {
+            let page = compared(&tree, line.trim_end(), true);
+            pages += 1;
+            // What debugfs tells is told beside the rest, and in place of none of it.
+            for (series, figure) in &refused.figures {
+                assert_eq!(page.figures.get(series), Some(figure), "{} {series}", tree.name);
+            }
+            assert!(page.figures.len() > refused.figures.len(), "{}", tree.name);
+        }
     }
-    assert!(boards >= 8, "only {boards} boards have a line");
+    assert!(pages >= 24, "only {pages} pages of boards");
 }
 
 #[test]

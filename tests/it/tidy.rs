@@ -239,20 +239,23 @@ fn nothing_is_left_for_later() {
 #[test]
 fn every_machine_has_its_page() {
     let files = files();
-    let is_below = |folder: &str, path: &String| path.strip_prefix(folder).map(str::to_owned);
     let machines: BTreeSet<String> = files
         .iter()
-        .filter_map(|path| Some(is_below("tests/machines/", path)?.split_once('/')?.0.to_owned()))
+        .filter_map(|path| {
+            let (machine, file) = path.strip_prefix("tests/machines/")?.split_once('/')?;
+            let state = file.strip_prefix("states/").and_then(|file| file.split_once('/'));
+            Some(state.map_or(machine.to_owned(), |(state, _)| format!("states/{machine}-{state}")))
+        })
         .collect();
     let pages: BTreeSet<String> = files
         .iter()
-        .filter_map(|path| Some(is_below("tests/golden/", path)?.strip_suffix(".prom")?.to_owned()))
-        .map(|page| page.strip_prefix("containers/").map_or(page.clone(), str::to_owned))
+        .filter_map(|path| path.strip_prefix("tests/golden/")?.strip_suffix(".prom"))
+        .map(|page| page.strip_prefix("containers/").unwrap_or(page).to_owned())
         .collect();
     assert!(!machines.is_empty(), "no machines found in tests/machines");
     let broken = machines.symmetric_difference(&pages).cloned().collect();
     broken_rule(
         broken,
-        "each folder of tests/machines has its page in tests/golden: UPDATE_GOLDEN=1 cargo test, or remove what is left over",
+        "each folder of tests/machines, and of states in it, has its page in tests/golden: UPDATE_GOLDEN=1 cargo test, or remove what is left over",
     );
 }

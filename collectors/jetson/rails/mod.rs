@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::kit::jetson::{self, Rail};
+use crate::kit::jetson::{self, ADDENDS, INPUTS, Rail};
 use crate::kit::{Error, Host, Options, Root};
 use crate::model::{Batch, Family, Value, gauge};
 use crate::{Collector, Group, Pace, Spec};
@@ -15,10 +15,6 @@ use std::time::Duration;
 
 const RAIL: &[&str; 2] = &["chip", "rail"];
 const KIND: &[&str; 1] = &["kind"];
-/// Rails through which all of the board's power flows, the widest first.
-const INPUTS: &[&str] = &["VIN", "VDD_IN", "POM_5V_IN"];
-/// Rails that others may feed. Without them the sum is a lower bound, with them some power might be in it twice.
-const FED: &[&str] = &["VDDQ_VDD2_1V8AO"];
 
 static VOLTS: Family = gauge("jetson_rail_volts", "Voltage of the rail, in volts.", RAIL);
 static AMPERES: Family = gauge("jetson_rail_amperes", "Current through the rail, in amperes.", RAIL);
@@ -39,7 +35,7 @@ static ALARM: Family = gauge(
 );
 static POWER: Family = gauge(
     "jetson_power_watts",
-    "Power of the board, in watts: what its input rail measures (input), or on boards without one the sum of its rails, a lower bound without what the carrier board uses (sum).",
+    "Power of the board, in watts: what its input rail measures (input), or on AGX Orin and AGX Xavier, which have none, the sum of the rails that lie beside each other, a lower bound without what the carrier board uses (sum).",
     KIND,
 );
 
@@ -74,8 +70,8 @@ impl Collector for Rails {
         for rail in &self.rails {
             total.add(&rail.name, put(rail, host, out));
         }
-        if let Some((kind, microwatts)) = total.told() {
-            let of = out.entity(KIND, [kind]);
+        if let Some(microwatts) = total.microwatts {
+            let of = out.entity(KIND, [total.kind]);
             out.put(&POWER, of, Value::Scaled(microwatts, 6));
         }
         Ok(())
@@ -102,30 +98,28 @@ fn put(rail: &Rail, host: &mut Host, out: &mut Batch) -> Option<i64> {
     flow.power
 }
 
-/// What the board uses: what flows through its input, or the sum of all rails if each of them could be read.
+/// What the board uses: what flows through its input, or through rails that are known to lie beside each other, if each
+/// of them could be read. Of rails that nobody knows one may feed another: they are in no sum.
 struct Total {
-    input: Option<&'static str>,
+    kind: &'static str,
+    /// The rails that count.
+    of: &'static [&'static str],
     microwatts: Option<i64>,
 }
 
 impl Total {
     fn of(rails: &[Rail]) -> Self {
-        let is_there = |input: &&&str| rails.iter().any(|rail| rail.name == **input);
-        let input = INPUTS.iter().find(is_there).copied();
-        Self { input, microwatts: (!rails.is_empty()).then_some(0) }
+        let is_there = |name: &&str| rails.iter().any(|rail| rail.name == **name);
+        if let Some(input) = INPUTS.iter().find(|input| is_there(input)) {
+            return Self { kind: "input", of: std::slice::from_ref(input), microwatts: Some(0) };
+        }
+        let beside = ADDENDS.into_iter().find(|set| set.iter().all(is_there));
+        Self { kind: "sum", of: beside.unwrap_or_default(), microwatts: beside.map(|_| 0) }
     }
 
     fn add(&mut self, rail: &str, microwatts: Option<i64>) {
-        let counts = match self.input {
-            Some(input) => rail == input,
-            None => !FED.contains(&rail),
-        };
-        if counts {
+        if self.of.contains(&rail) {
             self.microwatts = self.microwatts.zip(microwatts).and_then(|(sum, more)| sum.checked_add(more));
         }
-    }
-
-    fn told(&self) -> Option<(&'static str, i64)> {
-        Some((if self.input.is_some() { "input" } else { "sum" }, self.microwatts?))
     }
 }

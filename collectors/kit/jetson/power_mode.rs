@@ -10,10 +10,10 @@ pub const NAMES: &str = "etc/nvpmodel.conf";
 /// How many modes are taken; boards have up to nine.
 const MODES_MAX: usize = 64;
 
-/// The mode of the status: `pmode:0002` is 2. The number is decimal.
+/// The mode of the status: `pmode:0002`, or `pmode:0002 fmode:quiet` with that of the fan, is 2. The number is decimal.
 pub fn mode(text: &[u8]) -> Option<u64> {
     let mut fields = parse::lines_of_record(text).filter_map(parse::field);
-    parse::number(fields.find(|(key, _)| *key == b"pmode")?.1)
+    parse::number(parse::words(fields.find(|(key, _)| *key == b"pmode")?.1).next()?)
 }
 
 /// `< POWER_MODEL ID=0 NAME=MAXN >`: the names, by number. What else is in the file uses the same words.

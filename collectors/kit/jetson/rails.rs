@@ -10,6 +10,15 @@ const CHANNELS: usize = 3;
 const OLD_DRIVER: &str = "bus/i2c/drivers/ina3221x";
 const OLD_BUS: &str = "bus/iio/devices";
 
+/// Rails through which all of the board's power flows, the widest first.
+pub const INPUTS: &[&str] = &["VIN", "VDD_IN", "POM_5V_IN"];
+/// Rails of boards that have no input rail, which lie beside each other: of AGX Orin, and of AGX Xavier. Whether Orin's
+/// VDDQ_VDD2_1V8AO is fed by another of them is not known.
+pub const ADDENDS: [&[&str]; 2] =
+    [&["VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"], &["GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V"]];
+/// A rail that only AGX Thor has, whose input is measured by a chip without labels.
+pub const OF_THOR: &str = "VDD_CPU_SOC_MSS";
+
 /// A rail, and its files.
 #[derive(Debug, PartialEq)]
 pub struct Rail {
@@ -76,8 +85,9 @@ pub fn rails(host: &mut Host, out: &mut Batch) -> Result<Vec<Rail>, Error> {
         let chip = chip_of(&folder, host);
         (1..=CHANNELS).for_each(|channel| rails.extend(rail(&chip, &folder, channel, host, out)));
     }
+    let is_thor = rails.iter().any(|rail| rail.name == OF_THOR);
     for folder in monitors(host, "ina238")? {
-        rails.push(input(chip_of(&folder, host), folder, host, out));
+        rails.extend(power_rail(is_thor, chip_of(&folder, host), folder, host, out));
     }
     Ok(rails)
 }
@@ -165,12 +175,13 @@ fn rail(chip: &str, folder: &str, channel: usize, host: &mut Host, out: &mut Bat
     })
 }
 
-/// The INA238 of Thor's carrier board: its only rail is the board's input.
-fn input(chip: String, folder: String, host: &mut Host, out: &mut Batch) -> Rail {
-    let name = out.found(host.text(Root::Sys, format_args!("{folder}/in1_label"))).filter(|name| is_rail(name));
+/// The only rail of an INA238. It mostly has no name; the one on Thor's carrier board is the board's input.
+fn power_rail(is_thor: bool, chip: String, folder: String, host: &mut Host, out: &mut Batch) -> Option<Rail> {
+    let label = out.found(host.text(Root::Sys, format_args!("{folder}/in1_label")));
+    let name = label.or_else(|| is_thor.then(|| "VIN".to_owned())).filter(|name| is_rail(name))?;
     let limits = [("warning", "curr1_max".to_owned()), ("critical", "curr1_crit".to_owned())];
-    Rail {
-        name: name.unwrap_or_else(|| "VIN".to_owned()),
+    Some(Rail {
+        name,
         chip,
         voltage: "in1_input".to_owned(),
         current: "curr1_input".to_owned(),
@@ -178,7 +189,7 @@ fn input(chip: String, folder: String, host: &mut Host, out: &mut Batch) -> Rail
         limits: read_limits(&folder, limits, host, out),
         alarms: Vec::new(),
         folder,
-    }
+    })
 }
 
 /// Limits hardly ever change, and each is a read of the bus.

@@ -2,9 +2,9 @@
 //!
 //! What a sensor measures is known of few chips. That of others is told as a rail, and is in no sum.
 
-use super::rails::INPUTS;
 use super::source::{Found, POWER_MAX, Way};
 use super::tree::Role;
+use crate::kit::jetson::INPUTS;
 use crate::kit::{Host, Root};
 use crate::model::Batch;
 

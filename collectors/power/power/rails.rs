@@ -4,18 +4,12 @@
 
 use super::source::{Found, Way};
 use super::tree::Role;
-use crate::kit::{Host, jetson};
+use crate::kit::Host;
+use crate::kit::jetson::{self, ADDENDS, INPUTS, OF_THOR};
 use crate::model::Batch;
 
-/// Rails that are all that a board draws, the widest first.
-pub(super) const INPUTS: &[&str] = &["VIN", "VDD_IN", "POM_5V_IN"];
 /// Rails of one board that one of those feeds.
 const FED: [&[&str]; 2] = [&["POM_5V_CPU", "POM_5V_GPU"], &["VDD_CPU_GPU_CV", "VDD_SOC"]];
-/// Rails of boards that have no input rail, which lie beside each other: of AGX Orin, and of AGX Xavier.
-const ADDENDS: [&[&str]; 2] =
-    [&["VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"], &["GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V"]];
-/// A rail that only AGX Thor has, whose input is measured by a chip without labels.
-const OF_THOR: &str = "VDD_CPU_SOC_MSS";
 
 /// The rails of L4T 32, without those of chips that were found below `hwmon` too.
 pub(super) fn find(known: &[Found], host: &mut Host, out: &mut Batch) -> Vec<Found> {
