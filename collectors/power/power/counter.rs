@@ -269,6 +269,28 @@ mod tests {
     }
 
     proptest! {
+        /// Wherever it begins, and however often it goes over its end: what was drawn is found again, all of it.
+        #[test]
+        fn a_counter_that_wraps_gives_what_was_drawn(
+            range in prop::sample::select(&RANGES[..]),
+            start in any::<prop::sample::Index>(),
+            draws in prop::collection::vec((1u64..=20, 0u64..=900_000), 1..200),
+        ) {
+            let mut counter = Counter::new(Some(range), 1000 * WATT);
+            let (mut value, mut now, mut drawn, mut found) = (start.index(range as usize) as u64, 0, 0, 0);
+            counter.step(value, at(now));
+            for (seconds, milliwatts) in draws {
+                let draw = milliwatts * 1000 * seconds;
+                (value, now, drawn) = ((value + draw) % range, now + seconds, drawn + draw);
+                let step = counter.step(value, at(now));
+                prop_assert!(matches!(step.event, None | Some(Event::Wrap)), "{:?}", step);
+                found += added(step).unwrap_or_default();
+            }
+            prop_assert_eq!(found, drawn);
+        }
+    }
+
+    proptest! {
         /// Whatever is used below the limit is found again to the microjoule, however often the counter goes over its end.
         #[test]
         fn wraps_are_undone(
