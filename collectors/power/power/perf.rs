@@ -177,6 +177,24 @@ mod tests {
     }
 
     #[test]
+    fn a_count_that_goes_over_its_64_bits_goes_on() {
+        let tree = tree("31 2 0 18446744069414584320 4294967296 8589934592\n");
+        let mut opened = tree.open(&SPEC, &[]);
+        opened.round();
+        for _ in 0..2 {
+            opened.advance(Duration::from_secs(5));
+            opened.round();
+        }
+        let page = opened.round();
+        for line in [
+            "node_energy_joules_total{component=\"package\",id=\"package-0\",source=\"rapl_perf\"} 3\n",
+            "source=\"rapl_perf\",id=\"package-0\",event=\"wrap\"} 1\n",
+        ] {
+            assert!(page.contains(line), "{line}{page}");
+        }
+    }
+
+    #[test]
     fn powercap_comes_first_where_it_can_be_read() {
         let tree = tree(COUNTERS);
         tree.write("sys/class/powercap/intel-rapl:0/name", "package-0\n");

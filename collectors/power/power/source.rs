@@ -84,7 +84,7 @@ impl Source {
     pub(super) fn new(found: Found) -> Self {
         let meter = match &found.way {
             Way::Energy { range, limit, .. } => Meter::Counter(Counter::new(*range, *limit)),
-            Way::Perf { limit, .. } => Meter::Counter(Counter::new(None, *limit)),
+            Way::Perf { scale, limit, .. } => Meter::Counter(Counter::new(Some(microjoules(u64::MAX, *scale)), *limit)),
             _ => Meter::Integral(Integral::new(GAP)),
         };
         let files = files(&found);
