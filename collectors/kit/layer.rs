@@ -215,6 +215,30 @@ mod tests {
         assert_eq!(root(format!("{line}\n").as_bytes()).unwrap().upper, br"/a,b\c d");
     }
 
+    /// Folders, one of project 42 with limits of 1 MiB and 100 inodes, and one of project 43 without, stand in `QUOTAS`.
+    #[test]
+    fn projects_that_the_kernel_counts() {
+        let Ok(folders) = std::env::var("QUOTAS") else {
+            use std::io::Write;
+            return writeln!(std::io::stderr(), "skipped: projects that the kernel counts: no QUOTAS to look at")
+                .unwrap();
+        };
+        for (folder, (project, limits)) in folders.split(':').zip([(42, [1 << 20, 100]), (43, [0, 0])]) {
+            std::fs::write(format!("{folder}/a"), vec![1; 100 << 10]).unwrap();
+            rustix::fs::sync();
+            let told = quota_in_time(folder.as_bytes()).unwrap();
+            // The folder takes a block and an inode itself.
+            let counted = [(100 << 10) + told.size.block_size, 2, limits[0], limits[1]];
+            assert_eq!((told.project, told.counted), (project, Some(counted)), "{folder}");
+            let whole = super::super::statfs::in_time(
+                std::path::Path::new(folder).parent().unwrap().as_os_str().as_encoded_bytes(),
+            );
+            let usage = |counted| Quota { counted, ..told }.usage(whole.as_ref().ok());
+            // Who may not ask is told by the size of the folder, if there is a limit.
+            assert_eq!(usage(None), usage(told.counted).filter(|usage| usage.bytes_max.is_some()), "{folder}");
+        }
+    }
+
     #[test]
     fn a_quota_crosses_unchanged() {
         let size = StatFs {
