@@ -159,33 +159,43 @@ fn memory(count: usize, rounds: usize) {
     }
 }
 
-/// What a round and its page cost while somebody works in each container: processor time of this process, since others have
-/// the processors too. Between two looks is a pause, after which the kernel has something to sum up.
+/// What a round and its page cost while somebody works in each container, beside bare preads: the median of the processor
+/// times of this process, since others have the processors too. After each pause, the kernel has something to sum up.
 fn busy(count: usize, rounds: usize) {
-    const PAUSE: Duration = Duration::from_millis(500);
     let Some(mut cgroups) = Cgroups::new(count) else {
         return eprintln!("skipped: no cgroups can be made here (this needs root)");
     };
     cgroups.employ();
+    let paths = cgroups.files();
     let mut pages = Pages::new();
-    // The first rounds open what is kept.
-    (0..2).for_each(|_| pages.round());
-    let handles: Vec<File> = cgroups.files().iter().filter_map(|path| File::open(path).ok()).collect();
-    let mut buffer = vec![0; 16 << 10];
-    reread(&handles, &mut buffer);
-    let mut spent = [Duration::ZERO; 2];
-    for _ in 0..rounds {
-        for (at, spent) in spent.iter_mut().enumerate() {
-            std::thread::sleep(PAUSE);
-            let before = processor_time();
-            if at == 0 { reread(&handles, &mut buffer) } else { pages.round() }
-            *spent += processor_time() - before;
-        }
-    }
-    let [bare, ours] = spent.map(|spent| spent.as_secs_f64() * 1e3 / rounds as f64);
-    let files = handles.len();
-    println!("{count} containers: busy, {files} files: bare preads {bare:.2} ms, a round and its page {ours:.2} ms");
-    println!("  {:.2} times as much", ours / bare);
+    // The workers are to be at work. The first rounds open what is kept, and look at what may turn out to stand still, as
+    // pressure does after four seconds.
+    let _: Vec<f64> = (0..12).map(|_| after_a_pause(|| pages.round())).collect();
+    // Closed again before the rounds, which count the files that this process has open.
+    let bare = || {
+        let handles: Vec<File> = paths.iter().filter_map(|path| File::open(path).ok()).collect();
+        let mut buffer = vec![0; 16 << 10];
+        reread(&handles, &mut buffer);
+        (0..rounds).map(|_| after_a_pause(|| reread(&handles, &mut buffer))).collect::<Vec<f64>>()
+    };
+    let before = bare();
+    let ours = (0..rounds).map(|_| after_a_pause(|| pages.round())).collect();
+    let (bare, ours) = (median([before, bare()].concat()), median(ours));
+    println!("{count} containers: busy, bare preads of {} files {bare:.2} ms", paths.len());
+    println!("  a round and its page {ours:.2} ms: {:.2} times as much", ours / bare);
+}
+
+/// The processor time that it takes this process, in milliseconds, when the others have worked for a while.
+fn after_a_pause(mut work: impl FnMut()) -> f64 {
+    std::thread::sleep(Duration::from_millis(500));
+    let begun = processor_time();
+    work();
+    (processor_time() - begun).as_secs_f64() * 1e3
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
 }
 
 fn processor_time() -> Duration {
