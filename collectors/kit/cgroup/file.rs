@@ -24,7 +24,10 @@ enum State {
     Closed,
     /// It was not there.
     Absent,
-    Kept { fd: OwnedFd, _permit: Permit },
+    Kept {
+        fd: OwnedFd,
+        _permit: Permit,
+    },
 }
 
 /// The folder of a tree, and how long its path is; no handle where it is of no tree of the kernel's.
