@@ -117,7 +117,7 @@ impl Host {
                 handle.0 = State::Absent;
                 return Ok(None);
             }
-            Err(errno) => return Err(self.error(errno)),
+            Err(errno) => return Err(self.cgroup_error(tree, path, file, errno)),
         };
         if keep
             && is_kernel_tree(&opened)
@@ -132,11 +132,12 @@ impl Host {
     /// is longer than the rest.
     fn cgroup_open(&mut self, tree: &str, path: &str, file: &str) -> Result<OwnedFd, Error> {
         const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOCTTY).union(OFlags::NONBLOCK);
-        self.resolve_cgroup(tree, path, file)?;
-        if let Some(folder) = self.folder_of(path) {
+        if let Some(folder) = self.folder_within(path) {
             let opened = rustix::fs::openat(folder, file, FLAGS, Mode::empty());
-            return opened.map_err(|errno| self.error(errno));
+            return opened.map_err(|errno| self.cgroup_error(tree, path, file, errno));
         }
+        self.resolve_cgroup(tree, path, file)?;
+        self.find_folder(path);
         let at = match self.folders.iter().position(|(known, _)| known == tree) {
             Some(at) => at,
             None => {
@@ -163,7 +164,7 @@ impl Host {
             Ok(length) => Ok(Some(&self.buffer[..length])),
             // A cgroup of threads, whose processes are told of further up.
             Err(Errno::OPNOTSUPP) => Ok(None),
-            Err(errno) => Err(self.error(errno)),
+            Err(errno) => Err(self.cgroup_error(tree, path, file, errno)),
         }
     }
 
@@ -201,6 +202,14 @@ impl Host {
         self.resolve_cgroup(tree, path, file).ok()?;
         let stat = rustix::fs::stat(self.path.as_str()).ok()?;
         Some(Duration::new(stat.st_mtime.try_into().ok()?, stat.st_mtime_nsec.try_into().ok()?))
+    }
+
+    /// The whole path is put together where somebody is to be told of it.
+    fn cgroup_error(&mut self, tree: &str, path: &str, file: &str, errno: Errno) -> Error {
+        match self.resolve_cgroup(tree, path, file) {
+            Err(error) => error,
+            Ok(()) => self.error(errno),
+        }
     }
 
     fn resolve_cgroup(&mut self, tree: &str, path: &str, file: &str) -> Result<(), Error> {

@@ -44,22 +44,30 @@ impl Host {
         std::mem::take(&mut self.within.folder)
     }
 
-    /// The folder, if a file of this cgroup is to be opened, whose whole path has been resolved.
-    pub(super) fn folder_of(&mut self, path: &str) -> Option<&OwnedFd> {
-        if !self.within.is_in || self.within.path != path {
-            return None;
+    /// The folder, if this is the cgroup that is looked at and its folder is kept.
+    pub(super) fn folder_within(&mut self, path: &str) -> Option<&OwnedFd> {
+        match &self.within.folder {
+            Folder::Kept { fd, .. } if self.within.is_in && self.within.path == path => {
+                if self.buffer.capacity() == 0 {
+                    self.buffer = self.machine.buffer();
+                }
+                Some(fd)
+            }
+            _ => None,
         }
-        if matches!(self.within.folder, Folder::Unknown)
+    }
+
+    /// Keeps the folder for the files to come, if there is room: that of the file whose whole path has been resolved.
+    pub(super) fn find_folder(&mut self, path: &str) {
+        if self.within.is_in
+            && self.within.path == path
+            && matches!(self.within.folder, Folder::Unknown)
             && let Some(permit) = self.machine.permit()
         {
             let folder = self.path.rsplit_once('/').map_or("/", |(folder, _)| folder);
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let opened = rustix::fs::open(folder, flags, Mode::empty()).ok().filter(is_kernel_tree);
-            self.within.folder = opened.map_or(Folder::None, |opened| Folder::Kept { fd: opened, _permit: permit });
-        }
-        match &self.within.folder {
-            Folder::Kept { fd, .. } => Some(fd),
-            Folder::Unknown | Folder::None => None,
+            self.within.folder = opened.map_or(Folder::None, |fd| Folder::Kept { fd, _permit: permit });
         }
     }
 }
