@@ -3,7 +3,8 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 const ROOT: &str = "/sys/fs/cgroup";
 /// What is read of each container by default: version 1, with the tree of each file, and version 2.
@@ -38,11 +39,16 @@ const WRITTEN: [(&str, &str); 5] = [
 ];
 const WRITTEN_UNIFIED: [&str; 4] = ["cpu.max", "cpu.weight", "memory.max", "cgroup.procs"];
 
+/// Goes into the cgroups that it is told, and works there a little, again and again.
+const WORK: &str = "for folder; do echo $$ >\"$folder/cgroup.procs\"; done
+    while :; do i=0; while [ $i -lt 100 ]; do i=$((i+1)); done; sleep 1; done";
+
 /// Cgroups that look like containers.
 pub(crate) struct Cgroups {
     /// The parents, one in each tree.
     parents: Vec<PathBuf>,
     containers: Vec<String>,
+    workers: Vec<Child>,
 }
 
 impl Cgroups {
@@ -56,7 +62,7 @@ impl Cgroups {
         };
         let parents: Vec<PathBuf> = trees.iter().map(|tree| tree.join(&name)).collect();
         let containers = (0..count).map(|number| format!("{number:064x}")).collect();
-        let cgroups = Self { parents, containers };
+        let cgroups = Self { parents, containers, workers: Vec::new() };
         // By others, who are charged for their memory.
         let folders = cgroups.all();
         let made = folders
@@ -86,6 +92,17 @@ impl Cgroups {
         self.containers.iter().flat_map(of).collect()
     }
 
+    /// Lets somebody work in each of them.
+    pub(crate) fn employ(&mut self) {
+        let of = |name: &String| {
+            let folders = self.parents.iter().map(|parent| parent.join(name));
+            let mut command = Command::new("sh");
+            command.args(["-c", WORK, "sh"]).args(folders);
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        };
+        self.workers = self.containers.iter().map(of).collect();
+    }
+
     fn all(&self) -> Vec<PathBuf> {
         self.parents.iter().flat_map(|parent| self.containers.iter().map(|name| parent.join(name))).collect()
     }
@@ -107,7 +124,16 @@ impl Cgroups {
 
 impl Drop for Cgroups {
     fn drop(&mut self) {
-        self.all().iter().chain(&self.parents).for_each(|folder| drop(fs::remove_dir(folder)));
+        for worker in &mut self.workers {
+            let _ = worker.kill().and_then(|()| worker.wait());
+        }
+        let begun = Instant::now();
+        for folder in self.all().iter().chain(&self.parents) {
+            // What a worker has started ends by itself.
+            while fs::remove_dir(folder).is_err() && folder.exists() && begun.elapsed() < Duration::from_secs(5) {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
     }
 }
 
@@ -129,14 +155,16 @@ impl Meter {
         Some(Self(folder))
     }
 
-    /// What it has used so far, and what of it is the kernel's.
-    pub(crate) fn used(&self) -> [u64; 2] {
+    /// What it has used so far; what of it is the kernel's; and what of that is for files that were looked at and for handles
+    /// that are kept, as far as the kernel tells the one from the other (version 2).
+    pub(crate) fn used(&self) -> [u64; 4] {
         let read = |file: &str| fs::read_to_string(self.0.join(file)).unwrap_or_default();
         let stat = read("memory.stat");
         let line = |word: &str| stat.lines().find_map(|line| line.strip_prefix(word)?.trim().parse::<u64>().ok());
         let kernel = read("memory.kmem.usage_in_bytes").trim().parse().ok().or(line("kernel "));
         let kernel = kernel.unwrap_or(0);
-        [line("rss ").or(line("anon ")).unwrap_or(0) + kernel, kernel]
+        let [looked_at, kept] = ["slab_reclaimable ", "slab_unreclaimable "].map(|word| line(word).unwrap_or(0));
+        [line("rss ").or(line("anon ")).unwrap_or(0) + kernel, kernel, looked_at, kept]
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! So is a sample of energy, which reads one file of each. It needs root and cgroups that can be made. `--memory N` tells what N containers
 //! take, in a process of its own, after five rounds or as many as are named: to count the system calls and instructions of one.
+//! `--busy N` is the comparison while somebody works in each of N containers.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
 mod cgroups;
@@ -149,18 +150,66 @@ fn memory(count: usize, rounds: usize) {
         (pages.page, pages.packed) = (Vec::new(), Vec::new());
     }
     let after = meter.used();
-    let [used, kernel] = std::array::from_fn(|at| after[at].saturating_sub(before[at]) as f64 / 1024.0);
-    let each = |kibibytes: f64| kibibytes / count as f64;
-    println!("{count} containers: {used:.0} KiB, {:.1} KiB each, {:.1} of it the kernel's", each(used), each(kernel));
+    let [used, kernel, looked_at, kept] =
+        std::array::from_fn(|at| after[at].saturating_sub(before[at]) as f64 / 1024.0 / count as f64);
+    let all = used * count as f64;
+    println!("{count} containers: {all:.0} KiB, {used:.1} KiB each, {kernel:.1} of it the kernel's");
+    if kept > 0.0 {
+        println!("  {looked_at:.1} KiB each for what was looked at, {kept:.1} for what is kept");
+    }
+}
+
+/// What a round and its page cost while somebody works in each container, beside bare preads: the median of the processor
+/// times of this process, since others have the processors too. After each pause, the kernel has something to sum up.
+fn busy(count: usize, rounds: usize) {
+    let Some(mut cgroups) = Cgroups::new(count) else {
+        return eprintln!("skipped: no cgroups can be made here (this needs root)");
+    };
+    cgroups.employ();
+    let paths = cgroups.files();
+    let mut pages = Pages::new();
+    // The workers are to be at work. The first rounds open what is kept, and look at what may turn out to stand still, as
+    // pressure does after four seconds.
+    let _: Vec<f64> = (0..12).map(|_| after_a_pause(|| pages.round())).collect();
+    // Closed again before the rounds, which count the files that this process has open.
+    let bare = || {
+        let handles: Vec<File> = paths.iter().filter_map(|path| File::open(path).ok()).collect();
+        let mut buffer = vec![0; 16 << 10];
+        reread(&handles, &mut buffer);
+        (0..rounds).map(|_| after_a_pause(|| reread(&handles, &mut buffer))).collect::<Vec<f64>>()
+    };
+    let before = bare();
+    let ours = (0..rounds).map(|_| after_a_pause(|| pages.round())).collect();
+    let (bare, ours) = (median([before, bare()].concat()), median(ours));
+    println!("{count} containers: busy, bare preads of {} files {bare:.2} ms", paths.len());
+    println!("  a round and its page {ours:.2} ms: {:.2} times as much", ours / bare);
+}
+
+/// The processor time that it takes this process, in milliseconds, when the others have worked for a while.
+fn after_a_pause(mut work: impl FnMut()) -> f64 {
+    std::thread::sleep(Duration::from_millis(500));
+    let begun = processor_time();
+    work();
+    (processor_time() - begun).as_secs_f64() * 1e3
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [word, count, rest @ ..] = arguments.as_slice()
-        && word == "--memory"
+        && let "--memory" | "--busy" = word.as_str()
     {
-        let rounds = rest.first().and_then(|rounds| rounds.parse().ok()).unwrap_or(5);
-        return memory(count.parse().unwrap(), rounds);
+        let (count, rounds) = (count.parse().unwrap(), rest.first().and_then(|rounds| rounds.parse().ok()));
+        return if word == "--memory" { memory(count, rounds.unwrap_or(5)) } else { busy(count, rounds.unwrap_or(12)) };
     }
     let mut criterion = Criterion::default().without_plots().configure_from_args();
     SIZES.into_iter().for_each(|(count, name)| compare(&mut criterion, count, name));

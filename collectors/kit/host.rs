@@ -47,7 +47,8 @@ pub struct Host {
     pub(super) room: Option<Room>,
     pub(super) path: String,
     empty: Vec<devices::Empty>,
-    pub(super) folders: Vec<(String, super::cgroup::Folder)>,
+    pub(super) folders: Vec<(String, super::cgroup::TreeFolder)>,
+    pub(super) within: super::cgroup::Within,
     counts_files: Option<bool>,
 }
 
@@ -78,7 +79,8 @@ impl Host {
     pub fn new(machine: Arc<Machine>) -> Self {
         let (sockets, path) = (Sockets::default(), String::new());
         let (buffer, empty, folders) = (Vec::new(), Vec::new(), Vec::new());
-        Self { machine, buffer, sockets, room: None, path, empty, folders, counts_files: None }
+        let within = super::cgroup::Within::default();
+        Self { machine, buffer, sockets, room: None, path, empty, folders, within, counts_files: None }
     }
 
     /// The machine behind the door.

@@ -31,7 +31,7 @@ struct Times {
     burst_time: Option<Value>,
 }
 
-/// Puts them. The first file is read by the node's own handle, which hears of its death.
+/// Puts them. The first file is read by the node's own handle, which hears of its death where no other does.
 pub(super) fn put(
     host: &mut Host,
     trees: &Trees,
@@ -77,7 +77,12 @@ fn put_each(host: &mut Host, trees: &Trees, node: &Node<State>, page: &mut Page<
 }
 
 fn of_unified(host: &mut Host, node: &mut Node<State>) -> Result<Times, Error> {
-    let text = host.cgroup_kept("", &node.path, "cpu.stat", &mut node.pulse)?;
+    // One file of each cgroup is kept; a second one would spare less than it takes.
+    let text = if node.is_heard && !node.pulse.is_kept() {
+        host.cgroup("", &node.path, "cpu.stat", &mut node.pulse)?
+    } else {
+        host.cgroup_kept("", &node.path, "cpu.stat", &mut node.pulse)?
+    };
     Ok(text.map(stat).unwrap_or_default())
 }
 

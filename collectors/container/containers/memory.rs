@@ -143,10 +143,11 @@ pub(super) fn put(
         usage = text.and_then(|text| parse::number(parse::trim(text)));
         page.put(Metric::MemoryUsage, usage);
     }
-    if page.wanted.any(&STAT)
-        && let Some(text) = host.cgroup_kept(tree, &node.path, "memory.stat", &mut node.own.memory_stat)?
-    {
-        put_stat(&stat(text, unified), usage, page);
+    if page.wanted.any(&STAT) {
+        if let Some(text) = host.cgroup_kept(tree, &node.path, "memory.stat", &mut node.own.memory_stat)? {
+            put_stat(&stat(text, unified), usage, page);
+        }
+        node.is_heard = node.own.memory_stat.is_kept();
     }
     if unified && page.wanted.any(&[Metric::Swap]) && !node.own.memory.is_absent() {
         page.put(Metric::Swap, swap.of(host, tree, node)?);

@@ -145,7 +145,7 @@ struct Reader {
 }
 
 fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
-    let Some(forest) = Forest::open(host)? else { return Ok(None) };
+    let Some(forest) = Forest::open(host)?.map(Forest::keeping_folders) else { return Ok(None) };
     let reader = Reader::new(host, options);
     reader.style.announce(host);
     Ok(Some(Box::new(Containers { forest, reader })))
@@ -220,7 +220,7 @@ impl Reader {
             Kind::Container { .. } if node.own.named.as_ref().is_some_and(|named| named.is_sandbox) => self.sandboxes,
             Kind::Container { .. } => self.containers,
         };
-        node.own.place = None;
+        (node.own.place, node.is_heard) = (None, false);
         if wanted.is_empty() {
             return Life::Alive;
         }
@@ -315,8 +315,17 @@ impl Reader {
         node: &mut Node<State>,
         page: &mut Page<'_>,
     ) -> Result<(), Error> {
+        // The first to be read is a file that is kept, which hears of the cgroup's death.
+        let memory = |host: &mut Host, node: &mut Node<State>, page: &mut Page<'_>| {
+            survive(memory::put(host, trees, node, (&self.kills, &self.swap), page), page)
+        };
+        if trees.unified() {
+            memory(host, node, page)?;
+        }
         survive(cpu::put(host, trees, node, self.per_cpu, page), page)?;
-        survive(memory::put(host, trees, node, (&self.kills, &self.swap), page), page)?;
+        if !trees.unified() {
+            memory(host, node, page)?;
+        }
         survive(pressure::put(host, trees, node, &self.stalls, page), page)?;
         for part in [threads, numa::put, schedule::put] {
             survive(part(host, trees, node, page), page)?;

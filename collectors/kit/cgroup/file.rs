@@ -15,17 +15,26 @@ use std::time::Duration;
 /// files that matter most are kept, as far as there is room. It holds nothing back: when its cgroup is removed, it answers
 /// ENODEV, and that is how a death is heard of.
 #[derive(Debug, Default)]
-pub struct Handle {
-    kept: Option<(OwnedFd, Permit)>,
+pub struct Handle(State);
+
+/// What is known of the file. Each cgroup has many of these, and all are one word shorter than with flags beside a handle.
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Closed,
     /// It was not there.
-    is_absent: bool,
+    Absent,
+    Kept {
+        fd: OwnedFd,
+        _permit: Permit,
+    },
 }
 
 /// The folder of a tree, and how long its path is; no handle where it is of no tree of the kernel's.
 #[derive(Debug)]
-pub(in crate::kit) struct Folder(Option<OwnedFd>, usize);
+pub(in crate::kit) struct TreeFolder(Option<OwnedFd>, usize);
 
-impl Folder {
+impl TreeFolder {
     fn open(root: &str, tree: &str) -> Self {
         let path = format!("{root}{tree}");
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -37,17 +46,19 @@ impl Folder {
 impl Handle {
     /// Whether its cgroup's death will be heard of.
     pub fn is_kept(&self) -> bool {
-        self.kept.is_some()
+        matches!(self.0, State::Kept { .. })
     }
 
     /// Whether it was looked for and was not there.
     pub fn is_absent(&self) -> bool {
-        self.is_absent
+        matches!(self.0, State::Absent)
     }
 
     /// Looks again for a file that was not there: controllers may be enabled late.
     pub fn retry(&mut self) {
-        self.is_absent = false;
+        if self.is_absent() {
+            self.0 = State::Closed;
+        }
     }
 }
 
@@ -63,11 +74,11 @@ impl Host {
         file: &str,
         handle: &mut Handle,
     ) -> Result<Option<&[u8]>, Error> {
-        let Some((fd, _)) = &handle.kept else { return self.cgroup_first(tree, path, file, handle, true) };
+        let State::Kept { fd, .. } = &handle.0 else { return self.cgroup_first(tree, path, file, handle, true) };
         match fill_whole(&mut self.buffer, fd) {
             Ok(length) => Ok(Some(&self.buffer[..length])),
             Err(errno) => {
-                handle.kept = None;
+                handle.0 = State::Closed;
                 Err(Error::from_errno(&format!("{tree}{path}/{file}"), errno))
             }
         }
@@ -89,12 +100,12 @@ impl Host {
         handle: &mut Handle,
         keep: bool,
     ) -> Result<Option<&[u8]>, Error> {
-        if handle.is_absent {
+        if handle.is_absent() {
             return Ok(None);
         }
         let opened = match self.cgroup_open(tree, path, file) {
             Err(error) if error.is_absent() => {
-                handle.is_absent = true;
+                handle.0 = State::Absent;
                 return Ok(None);
             }
             opened => opened?,
@@ -103,35 +114,41 @@ impl Host {
             Ok(length) => length,
             // The kernel has the file and does not do such things: pressure that was turned off at its start.
             Err(Errno::OPNOTSUPP) => {
-                handle.is_absent = true;
+                handle.0 = State::Absent;
                 return Ok(None);
             }
-            Err(errno) => return Err(self.error(errno)),
+            Err(errno) => return Err(self.cgroup_error(tree, path, file, errno)),
         };
         if keep
             && is_kernel_tree(&opened)
             && let Some(permit) = self.machine.permit()
         {
-            handle.kept = Some((opened, permit));
+            handle.0 = State::Kept { fd: opened, _permit: permit };
         }
         Ok(Some(&self.buffer[..length]))
     }
 
-    /// Opens a file by the folder of its tree, if that can be kept: the way from `/` to there is longer than the rest.
+    /// Opens a file by the folder of its cgroup, or else by that of its tree, if they can be kept: the way from `/` to there
+    /// is longer than the rest.
     fn cgroup_open(&mut self, tree: &str, path: &str, file: &str) -> Result<OwnedFd, Error> {
+        const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOCTTY).union(OFlags::NONBLOCK);
+        if let Some(folder) = self.folder_within(path) {
+            let opened = rustix::fs::openat(folder, file, FLAGS, Mode::empty());
+            return opened.map_err(|errno| self.cgroup_error(tree, path, file, errno));
+        }
         self.resolve_cgroup(tree, path, file)?;
+        self.find_folder(path);
         let at = match self.folders.iter().position(|(known, _)| known == tree) {
             Some(at) => at,
             None => {
-                self.folders.push((tree.to_owned(), Folder::open(self.root(Root::Cgroup), tree)));
+                self.folders.push((tree.to_owned(), TreeFolder::open(self.root(Root::Cgroup), tree)));
                 self.folders.len() - 1
             }
         };
         match self.folders.get(at) {
-            Some((_, Folder(Some(folder), above))) => {
+            Some((_, TreeFolder(Some(folder), above))) => {
                 let below = self.path.get(*above..).unwrap_or_default();
-                let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-                rustix::fs::openat(folder, below, flags, Mode::empty()).map_err(|errno| self.error(errno))
+                rustix::fs::openat(folder, below, FLAGS, Mode::empty()).map_err(|errno| self.error(errno))
             }
             _ => self.open(),
         }
@@ -147,7 +164,7 @@ impl Host {
             Ok(length) => Ok(Some(&self.buffer[..length])),
             // A cgroup of threads, whose processes are told of further up.
             Err(Errno::OPNOTSUPP) => Ok(None),
-            Err(errno) => Err(self.error(errno)),
+            Err(errno) => Err(self.cgroup_error(tree, path, file, errno)),
         }
     }
 
@@ -185,6 +202,14 @@ impl Host {
         self.resolve_cgroup(tree, path, file).ok()?;
         let stat = rustix::fs::stat(self.path.as_str()).ok()?;
         Some(Duration::new(stat.st_mtime.try_into().ok()?, stat.st_mtime_nsec.try_into().ok()?))
+    }
+
+    /// The whole path is put together where somebody is to be told of it.
+    fn cgroup_error(&mut self, tree: &str, path: &str, file: &str, errno: Errno) -> Error {
+        match self.resolve_cgroup(tree, path, file) {
+            Err(error) => error,
+            Ok(()) => self.error(errno),
+        }
     }
 
     fn resolve_cgroup(&mut self, tree: &str, path: &str, file: &str) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! The cgroups that there are, kept from round to round.
 
 use super::name;
+use super::within::Folder;
 use super::{Handle, Kind, Trees};
 use crate::kit::{Error, Host, Root};
 
@@ -27,8 +28,11 @@ pub struct Node<T> {
     pub kind: Kind,
     /// The file by whose handle its death is heard of, if that is kept; to be read first.
     pub pulse: Handle,
+    /// Whether its owner has another handle of it that is kept and read each round, by which its death is heard of too.
+    pub is_heard: bool,
     /// What its owner keeps.
     pub own: T,
+    folder: Folder,
     inode: u64,
     links: u64,
     children: Vec<Node<T>>,
@@ -44,12 +48,14 @@ pub struct Forest<T> {
     pub trees: Trees,
     root: Node<T>,
     nodes: usize,
+    keeps_folders: bool,
 }
 
 impl<T: Default> Node<T> {
     fn new(host: &mut Host, trees: &Trees, path: String, kind: Kind) -> Result<Self, Error> {
         let (inode, _) = host.cgroup_folder(trees.walked(), &path)?;
-        Ok(Self { path, kind, pulse: Handle::default(), own: T::default(), inode, links: 0, children: Vec::new() })
+        let (pulse, own, folder, children) = (Handle::default(), T::default(), Folder::default(), Vec::new());
+        Ok(Self { path, kind, pulse, is_heard: false, own, folder, inode, links: 0, children })
     }
 
     /// What is in it.
@@ -71,7 +77,13 @@ impl<T: Default> Forest<T> {
     pub fn open(host: &mut Host) -> Result<Option<Self>, Error> {
         let Some(trees) = Trees::find(host)? else { return Ok(None) };
         let root = Node::new(host, &trees, "/".to_owned(), Kind::Root)?;
-        Ok(Some(Self { trees, root, nodes: 1 }))
+        Ok(Some(Self { trees, root, nodes: 1, keeps_folders: false }))
+    }
+
+    /// Keeps the folder of each cgroup where that is worth it: for an owner who opens several files of it each round. In
+    /// version 1 they are in several folders.
+    pub fn keeping_folders(self) -> Self {
+        Self { keeps_folders: self.trees.unified(), ..self }
     }
 
     /// Where the controllers are, and the root with all that is below: for what is told when all have been visited.
@@ -104,7 +116,8 @@ impl<T: Default> Forest<T> {
         host: &mut Host,
         visit: &mut dyn FnMut(&mut Host, &Trees, &mut Node<T>) -> Life,
     ) -> Result<(), Error> {
-        let mut walk = Walk { host, trees: &self.trees, visit, nodes: 0, error: None };
+        let keeps_folders = self.keeps_folders;
+        let mut walk = Walk { host, trees: &self.trees, keeps_folders, visit, nodes: 0, error: None };
         let life = walk.step(&mut self.root, 0);
         self.nodes = walk.nodes;
         match walk.error.take() {
@@ -117,6 +130,7 @@ impl<T: Default> Forest<T> {
 struct Walk<'a, T> {
     host: &'a mut Host,
     trees: &'a Trees,
+    keeps_folders: bool,
     visit: &'a mut dyn FnMut(&mut Host, &Trees, &mut Node<T>) -> Life,
     nodes: usize,
     /// Why the last cgroup was taken for gone.
@@ -127,7 +141,7 @@ impl<T: Default> Walk<'_, T> {
     fn step(&mut self, node: &mut Node<T>, depth: usize) -> Life {
         self.nodes += 1;
         let mut links = None;
-        if node.may_hold() || !node.pulse.is_kept() {
+        if node.may_hold() || !(node.is_heard || node.pulse.is_kept()) {
             match self.host.cgroup_folder(self.trees.walked(), &node.path) {
                 // Another one under the same name, of which nothing must be told as if it were the old one.
                 Ok((inode, _)) if inode != node.inode => return Life::Gone,
@@ -138,10 +152,20 @@ impl<T: Default> Walk<'_, T> {
                 }
             }
         }
-        match ((self.visit)(self.host, self.trees, node), links) {
+        match (self.visit(node), links) {
             (Life::Alive, Some(links)) => self.children(node, links, depth),
             (life, _) => life,
         }
+    }
+
+    fn visit(&mut self, node: &mut Node<T>) -> Life {
+        if !self.keeps_folders {
+            return (self.visit)(self.host, self.trees, node);
+        }
+        self.host.enter(&node.path, std::mem::take(&mut node.folder));
+        let life = (self.visit)(self.host, self.trees, node);
+        node.folder = self.host.leave();
+        life
     }
 
     fn children(&mut self, node: &mut Node<T>, links: u64, depth: usize) -> Life {

@@ -10,14 +10,16 @@ mod name;
 mod pids;
 mod trees;
 mod who;
+mod within;
 mod written;
 
-pub(in crate::kit) use file::Folder;
 pub use file::Handle;
+pub(in crate::kit) use file::TreeFolder;
 pub use forest::{Forest, Life, Node};
 pub use health::{Health, Healths};
 pub use name::{Kind, Qos, Runtime, is_of_a_user};
 pub use trees::{Controller, Trees};
 pub(super) use who::read_anyhow;
 pub use who::{Named, Names, VolumeData};
+pub(in crate::kit) use within::Within;
 pub use written::{Layer, Written};

@@ -1,5 +1,7 @@
 use super::*;
 use crate::kit::testing::Tree;
+use crate::kit::{Child, Clock, Machine, Roots};
+use std::io::Write as _;
 
 const POD: &str = "kubepods/pod1b7e5f6a-11d0-4f6e-9c33-5b6f0e5f9a01";
 
@@ -70,4 +72,41 @@ fn the_tree_itself_may_go() {
     tree.remove("cgroup");
     assert!(forest.round(&mut host, &mut |_, _, _| Life::Alive).unwrap_err().is_absent());
     assert!(Forest::<u32>::open(&mut host).unwrap().is_none());
+}
+
+/// Real cgroups of version 2, which needs root.
+#[test]
+fn a_kept_folder_is_no_longer_that_of_its_path_when_the_cgroup_is_made_anew() {
+    let mounts = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+    let mount = mounts.into_iter().find(|mount| std::fs::exists(format!("{mount}/cgroup.controllers")).unwrap());
+    let path = format!("/wholenode-folder-{}.service", std::process::id());
+    let folder = format!("{}{path}", mount.unwrap_or_default());
+    if mount.is_none() || std::fs::create_dir(&folder).is_err() {
+        return writeln!(std::io::stderr(), "skipped: no cgroup of version 2 can be made here").unwrap();
+    }
+    let roots = Roots { cgroup: mount.unwrap().to_owned(), ..Roots::default() };
+    let mut host = Host::new(Machine::new(roots, Clock::Real, None, Child::none()));
+    let mut forest = Forest::<u32>::open(&mut host).unwrap().unwrap().keeping_folders();
+    // Files of it that were found in a round, and in how many rounds it was seen.
+    let mut look = |host: &mut Host| {
+        let mut seen = None;
+        let visit = &mut |host: &mut Host, _: &Trees, node: &mut Node<u32>| {
+            if node.path == path {
+                node.own += 1;
+                let mut read = |file| host.cgroup("", &path, file, &mut Handle::default()).unwrap().is_some();
+                let found = ["cgroup.procs", "cgroup.events", "none"].into_iter().filter(|file| read(file));
+                seen = Some((found.count(), node.own));
+            }
+            Life::Alive
+        };
+        forest.round(host, visit).unwrap();
+        (seen, host.machine().handles())
+    };
+    assert_eq!(look(&mut host), (Some((2, 1)), 1));
+    assert_eq!(look(&mut host), (Some((2, 2)), 1));
+    std::fs::remove_dir(&folder).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    assert_eq!(look(&mut host), (Some((2, 1)), 1), "the old one's folder has no files any more");
+    std::fs::remove_dir(&folder).unwrap();
+    assert_eq!(look(&mut host), (None, 0));
 }
