@@ -49,7 +49,9 @@ impl Source {
         let families = Arc::clone(&lock(&self.0.families));
         let encoder = lock(&self.0.encoders).pop();
         let mut encoder = encoder.unwrap_or_default();
-        let mut page = Vec::with_capacity(self.0.length.load(Relaxed) + 1024);
+        // With some room: to grow, it would be copied into one twice as long.
+        let length = self.0.length.load(Relaxed);
+        let mut page = Vec::with_capacity(length + length / 16 + 1024);
         encoder.encode(snapshot, format, |family| families.keeps(&family.name), &mut page);
         self.0.length.store(page.len(), Relaxed);
         lock(&self.0.encoders).push(encoder);

@@ -11,8 +11,8 @@ mod ratio;
 
 use cgroups::{Cgroups, Meter};
 use collectors::container::containers::SPEC;
-use collectors::kit::{Child, Clock, Host, Machine, Options, Roots};
-use collectors::model::Batch;
+use collectors::kit::{Child, Clock, Filter, Host, Machine, Options, Roots};
+use collectors::model::{Batch, Snapshot};
 use collectors::power::power;
 use collectors::{Chosen, Spec};
 use criterion::{Criterion, Throughput};
@@ -25,13 +25,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use wholenode::encode::{Format, Gzip, Text};
 use wholenode::engine::{Engine, Instruments};
+use wholenode::page::Source;
 
 const SIZES: [(usize, &str); 4] =
     [(50, "50 containers"), (200, "200 containers"), (500, "500 containers"), (1000, "1,000 containers")];
 
 /// An engine in which nothing is ever new enough, so that each question is a round, and its page.
 struct Pages {
-    engine: Engine,
+    engine: Arc<Engine>,
+    source: Source,
     selection: Arc<[usize]>,
     text: Text,
     gzip: Gzip,
@@ -43,17 +45,28 @@ impl Pages {
     fn new() -> Self {
         let machine = Machine::new(Roots::default(), Clock::Real, None, Child::none());
         let specs: &[&'static Spec] = &[&SPEC];
-        let engine = Engine::new(machine, specs, Duration::ZERO, Instruments::new("bench"));
+        let engine = Arc::new(Engine::new(machine, specs, Duration::ZERO, Instruments::new("bench")));
         engine.configure(&[Chosen { spec: &SPEC, options: Options::new(SPEC.options, &[]).unwrap() }]);
         let selection = engine.select(None, &[], &[]).unwrap().into();
-        Self { engine, selection, text: Text::default(), gzip: Gzip::default(), page: Vec::new(), packed: Vec::new() }
+        let source = Source::new(Arc::clone(&engine), Filter::default());
+        let (text, gzip) = (Text::default(), Gzip::default());
+        Self { engine, source, selection, text, gzip, page: Vec::new(), packed: Vec::new() }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.engine.work(&self.engine.begin(Arc::clone(&self.selection), Duration::from_secs(10))).unwrap()
     }
 
     fn round(&mut self) {
-        let snapshot =
-            self.engine.work(&self.engine.begin(Arc::clone(&self.selection), Duration::from_secs(10))).unwrap();
+        let snapshot = self.snapshot();
         self.page.clear();
         self.text.encode(&snapshot, Format::Text, |_| true, &mut self.page);
+    }
+
+    /// A page as the daemon makes it, which keeps none.
+    fn give_out(&mut self) {
+        let page = self.source.encode(&self.snapshot(), Format::Text);
+        self.gzip.pack(&page, &mut Vec::with_capacity(page.len() / 4));
     }
 
     fn packed(&mut self) {
@@ -146,8 +159,7 @@ fn memory(count: usize, rounds: usize) {
     let before = meter.used();
     let mut pages = Pages::new();
     for _ in 0..rounds {
-        pages.packed();
-        (pages.page, pages.packed) = (Vec::new(), Vec::new());
+        pages.give_out();
     }
     let after = meter.used();
     let [used, kernel, looked_at, kept] =
