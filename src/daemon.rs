@@ -12,6 +12,7 @@ use collectors::kit::{Child, Clock, Host, Machine, Replay, Rights, Script};
 use collectors::model::{Batch, Family, counter, gauge};
 use collectors::{ALL, Group, Spec};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -91,16 +92,23 @@ pub fn serve(written: &Written, config: Config) -> Result<(), String> {
     start_log(&config);
     // Only for the signals, the runtimes of containers and what is pushed: the server has threads of its own.
     let event_loop = event_loop()?;
-    let done = apart(|| event_loop.block_on(Running::start(written, config)));
-    let done = done.map(|running| event_loop.block_on(running.until_told()));
+    let started = apart(|| event_loop.block_on(Running::start(written, config))).flatten();
+    let done = started.map(|running| event_loop.block_on(running.until_told()));
     // A thread that hangs on a disk is not waited for.
     event_loop.shutdown_background();
     done
 }
 
 /// Does it on a thread of its own, with which the stack is given back: what is done once, at the start, goes deep.
-pub fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+///
+/// # Errors
+/// There is no thread to be had.
+pub fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, String> {
+    thread::scope(|scope| {
+        let started = thread::Builder::new().name("start".to_owned()).spawn_scoped(scope, work);
+        let started = started.map_err(|error| format!("a thread for the start: {error}"))?;
+        Ok(started.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
 }
 
 /// Everything, started.

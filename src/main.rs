@@ -15,7 +15,11 @@ fn main() -> ExitCode {
     }
     collectors::kit::share_heap();
     let written = Written::for_this_process();
-    let done = match daemon::apart(|| written.load()) {
+    let loaded = match daemon::apart(|| written.load()) {
+        Ok(loaded) => loaded,
+        Err(error) => return complain(&error, 1),
+    };
+    let done = match loaded {
         Ok(Command::Serve(config)) => daemon::serve(&written, config),
         Ok(Command::Once { config, group }) => daemon::once(&config, group).and_then(|page| print(&page)),
         Ok(Command::Push(config)) => daemon::push(&config),

@@ -29,8 +29,8 @@ pub fn share_heap() {
 pub fn share_heap() {}
 
 /// Gives back the pages of code and constants that are in memory because the start needed them, or because they lie beside
-/// some that it needed. What is needed again is mapped again; without this, the program would never be smaller than at its
-/// largest.
+/// some that it needed, and those of the heap that it has left empty. What is needed again is mapped again; without this, the
+/// program would never be smaller than at its largest.
 #[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]
 pub fn forget_start() {
     // SAFETY: the linker gives these names to the beginning of the program and to the end of its code; only their addresses

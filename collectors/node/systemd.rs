@@ -3,10 +3,13 @@
 //! The list of units is one question, and each property is another one, which systemd's only thread has to answer. What a
 //! unit's type is changes only when its file does, so that is asked again after a minute and not with every page.
 
+mod families;
+
 use crate::kit::bus::{Body, Bus, Line, Question, Value};
 use crate::kit::{Error, Filter, Host, Opt, OptKind, Options};
-use crate::model::{self, Batch, Family, counter, gauge};
+use crate::model::{self, Batch, Family};
 use crate::{Collector, Group, Pace, Spec};
+use families::*;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -26,49 +29,6 @@ const SPARE_NAMES: usize = 256;
 const STATES: [&str; 5] = ["active", "activating", "deactivating", "inactive", "failed"];
 /// How many states beyond those are counted; newer versions know some.
 const NEW_STATES_MAX: usize = 16;
-
-const NAME: &[&str; 1] = &["name"];
-const STATE: &[&str; 1] = &["state"];
-
-static UNIT_STATE: Family =
-    gauge("node_systemd_unit_state", "1 for the state that the unit is in, 0 for others.", &["name", "state", "type"]);
-static UNITS: Family = gauge("node_systemd_units", "Units by state, those that are left out included.", STATE);
-static RUNNING: Family =
-    gauge("node_systemd_system_running", "1 if all that was to be started is up and nothing has failed.", &[]);
-static VERSION: Family =
-    gauge("node_systemd_version", "The version of systemd, as a number and as text.", &["version"]);
-static VIRTUALIZATION: Family = gauge(
-    "node_systemd_virtualization_info",
-    "What systemd runs in: none, or a kind of virtual machine or container.",
-    &["virtualization_type"],
-);
-static START: Family = gauge(
-    "node_systemd_unit_start_time_seconds",
-    "When the unit became active, in seconds since 1970; 0 if it is not.",
-    NAME,
-);
-static TASKS: Family = gauge("node_systemd_unit_tasks_current", "Threads and processes of the service.", NAME);
-static TASKS_MAX: Family =
-    gauge("node_systemd_unit_tasks_max", "How many threads and processes the service may have.", NAME);
-static RESTARTS: Family =
-    counter("node_systemd_service_restart_total", "How often systemd itself has restarted the service.", NAME);
-static TRIGGER: Family = gauge(
-    "node_systemd_timer_last_trigger_seconds",
-    "When the timer went off last, in seconds since 1970; 0 if it never did.",
-    NAME,
-);
-static ACCEPTED: Family = counter(
-    "node_systemd_socket_accepted_connections_total",
-    "Connections that the socket has accepted, where systemd accepts them.",
-    NAME,
-);
-static CONNECTIONS: Family =
-    gauge("node_systemd_socket_current_connections", "Connections of the socket that are open.", NAME);
-static REFUSED: Family = gauge(
-    "node_systemd_socket_refused_connections_total",
-    "Connections that the socket has refused, because there were too many.",
-    NAME,
-);
 
 /// Its row in the table.
 pub static SPEC: Spec = Spec {

@@ -154,16 +154,21 @@ mod tests {
     const COUNTERS: &str = "31 2 0 0 429496729600 858993459200\n31 2 8 4294967296 4294967296 47244640256\n\
                             31 3 0 0 21474836480 21474836480\n31 3 8 EINVAL\n";
 
-    #[test]
-    fn without_powercap_perf_counts() {
-        let tree = tree(COUNTERS);
+    /// The page after the first count and two more, five seconds apart.
+    fn counted_twice(counters: &str) -> String {
+        let tree = tree(counters);
         let mut opened = tree.open(&SPEC, &[]);
         opened.round();
         for _ in 0..2 {
             opened.advance(Duration::from_secs(5));
             opened.round();
         }
-        let page = opened.round();
+        opened.round()
+    }
+
+    #[test]
+    fn without_powercap_perf_counts() {
+        let page = counted_twice(COUNTERS);
         for line in [
             "node_energy_joules_total{component=\"package\",id=\"package-0\",source=\"rapl_perf\"} 200\n",
             "node_energy_joules_total{component=\"package\",id=\"package-1\",source=\"rapl_perf\"} 10\n",
@@ -178,14 +183,7 @@ mod tests {
 
     #[test]
     fn a_count_that_goes_over_its_64_bits_goes_on() {
-        let tree = tree("31 2 0 18446744069414584320 4294967296 8589934592\n");
-        let mut opened = tree.open(&SPEC, &[]);
-        opened.round();
-        for _ in 0..2 {
-            opened.advance(Duration::from_secs(5));
-            opened.round();
-        }
-        let page = opened.round();
+        let page = counted_twice("31 2 0 18446744069414584320 4294967296 8589934592\n");
         for line in [
             "node_energy_joules_total{component=\"package\",id=\"package-0\",source=\"rapl_perf\"} 3\n",
             "source=\"rapl_perf\",id=\"package-0\",event=\"wrap\"} 1\n",
