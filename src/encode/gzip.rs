@@ -2,7 +2,8 @@
 //!
 //! A compressor that is told how its text looks needs no statistics and little memory: one table of 4 KiB, and one
 //! Huffman code made for metrics at compile time, which every block announces with the same header. Other text comes
-//! out right as well, only longer, and what does not shrink is stored.
+//! out right as well, only longer, and what does not shrink is stored. What costs most is a branch that a processor which
+//! did something else meanwhile guesses wrong: of those there are few.
 
 use super::huffman::{Code, DISTANCES, HEADER, LENGTHS, LITERALS};
 
@@ -13,8 +14,8 @@ const WINDOW: usize = 1 << 15;
 /// How much a block holds: what a stored block can.
 const BLOCK: usize = 65_535;
 const LONGEST: usize = 258;
-/// Of a match, every so many bytes are entered into the table.
-const STRIDE: usize = 32;
+/// How many bytes are gathered before they go out.
+const STAGE: usize = 256;
 
 /// The kind of a block that brings its code, as it stands behind the bit of the last block.
 const DYNAMIC: u64 = 2 << 1;
@@ -41,7 +42,7 @@ impl Gzip {
         // over each of its lines, and what goes in alone decides what comes out.
         self.heads.fill(0);
         out.extend_from_slice(&HEAD);
-        let mut bits = Bits { out, held: 0, count: 0 };
+        let mut bits = Bits { out, stage: [0; STAGE + 8], staged: 0, held: 0, count: 0 };
         let mut start = 0;
         loop {
             let end = text.len().min(start + BLOCK);
@@ -58,12 +59,14 @@ impl Gzip {
 
     /// Writes a block, stored if that is shorter.
     fn block(&mut self, text: &[u8], start: usize, end: usize, bits: &mut Bits) {
+        bits.flush();
         let (length, held, count) = (bits.out.len(), bits.held, bits.count);
         let last = u64::from(end == text.len());
         bits.put(last | DYNAMIC, 3);
         HEADER.iter().for_each(|&code| bits.code(code));
         self.tokens(text, start, end, bits);
         bits.code(LITERALS[256]);
+        bits.flush();
         let plain = text.get(start..end).unwrap_or_default();
         if bits.out.len() - length > plain.len() + 4 {
             bits.out.truncate(length);
@@ -86,32 +89,28 @@ impl Gzip {
             let distance = usize::from((at as u16).wrapping_sub(*head));
             *head = at as u16;
             let is_near = (1..=WINDOW.min(at)).contains(&distance);
-            if !is_near || self::word(text, at - distance).is_none_or(|earlier| hashed(earlier ^ word) != 0) {
+            let earlier = if is_near { self::word(text, at - distance) } else { None };
+            let differs = earlier.map_or(u64::MAX, |earlier| earlier ^ word);
+            if hashed(differs) != 0 {
                 // Where nothing repeats, steps grow.
                 at += 1 + ((at - done) >> 7);
                 continue;
             }
-            let before = before(text, done, at, distance);
-            let length = ahead(text, at, distance);
-            bits.literals(text.get(done..at - before).unwrap_or_default());
+            let length = if differs == 0 { ahead(text, at, distance) } else { (differs.trailing_zeros() / 8) as usize };
+            let mut before = 0;
+            if done < at {
+                before = self::before(text, done, at, distance);
+                bits.literals(text.get(done..at - before).unwrap_or_default());
+            }
             bits.copy(before + length, distance);
             done = at + length;
-            let mut inside = at + STRIDE;
-            while inside < done {
-                self.enter(text, inside);
-                inside += STRIDE;
-            }
-            self.enter(text, done - 2);
             at = done;
+            // The end of a match is often the beginning of the next one.
+            if let Some(word) = self::word(text, done - 2) {
+                self.heads[hash(word)] = (done - 2) as u16;
+            }
         }
         bits.literals(text.get(done..).unwrap_or_default());
-    }
-
-    /// Makes a position known to those after it.
-    fn enter(&mut self, text: &[u8], at: usize) {
-        if let Some(word) = word(text, at) {
-            self.heads[hash(word)] = at as u16;
-        }
     }
 }
 
@@ -131,9 +130,9 @@ fn hash(word: u64) -> usize {
     (mixed >> (64 - TABLE_BITS)) as usize & ((1 << TABLE_BITS) - 1)
 }
 
-/// How many bytes from `at` on are as those `distance` before.
+/// How many bytes from `at` on are as those `distance` before, of which the first eight are.
 fn ahead(text: &[u8], at: usize, distance: usize) -> usize {
-    let mut length = 0;
+    let mut length = 8;
     while let (Some(a), Some(b)) = (word(text, at + length), word(text, at + length - distance)) {
         if a != b {
             return length + ((a ^ b).trailing_zeros() / 8) as usize;
@@ -155,20 +154,36 @@ fn before(text: &[u8], done: usize, at: usize, distance: usize) -> usize {
 /// Bits on their way into bytes.
 struct Bits<'a> {
     out: &'a mut Vec<u8>,
+    stage: [u8; STAGE + 8],
+    staged: usize,
     held: u64,
     count: u32,
 }
 
 impl Bits<'_> {
-    /// Writes fewer than 64 bits.
+    /// Writes up to 57 bits. All that is held is written each time, and what is no whole byte again the next time: that asks
+    /// nothing that could be guessed wrong.
+    #[inline(always)]
     fn put(&mut self, code: u64, count: u32) {
         self.held |= code << self.count;
         self.count += count;
-        if self.count >= 64 {
-            self.out.extend_from_slice(&self.held.to_le_bytes());
-            self.count -= 64;
-            self.held = code >> (count - self.count);
+        // The rest of the division spares the check of bounds.
+        let at = self.staged % STAGE;
+        if let Some(room) = self.stage.get_mut(at..at + 8) {
+            room.copy_from_slice(&self.held.to_le_bytes());
         }
+        self.staged = at + (self.count / 8) as usize;
+        self.held = self.held.checked_shr(self.count & !7).unwrap_or(0);
+        self.count %= 8;
+        if self.staged >= STAGE {
+            self.flush();
+        }
+    }
+
+    /// Passes on all whole bytes.
+    fn flush(&mut self) {
+        self.out.extend_from_slice(self.stage.get(..self.staged).unwrap_or_default());
+        self.staged = 0;
     }
 
     /// Writes a code.
@@ -177,6 +192,7 @@ impl Bits<'_> {
     }
 
     /// Writes bytes that are new.
+    #[inline(always)]
     fn literals(&mut self, bytes: &[u8]) {
         let (fours, rest) = bytes.as_chunks::<4>();
         for four in fours {
@@ -185,10 +201,15 @@ impl Bits<'_> {
             let (high, high_count) = (c.bits() | d.bits() << c.count(), c.count() + d.count());
             self.put(low | high << low_count, low_count + high_count);
         }
-        rest.iter().for_each(|&byte| self.code(LITERALS[usize::from(byte)]));
+        let mut last = (0, 0);
+        for code in rest.iter().map(|&byte| LITERALS[usize::from(byte)]) {
+            last = (last.0 | code.bits() << last.1, last.1 + code.count());
+        }
+        self.put(last.0, last.1);
     }
 
     /// Writes a match, in parts of which none is too long or too short.
+    #[inline(always)]
     fn copy(&mut self, length: usize, distance: usize) {
         let far = (distance - 1) as u32 & (WINDOW as u32 - 1);
         let extra = far.max(2).ilog2() - 1;
@@ -205,11 +226,10 @@ impl Bits<'_> {
         }
     }
 
-    /// Fills the last byte with zeros.
+    /// Fills the last byte with zeros, and passes all on.
     fn align(&mut self) {
-        let bytes = self.count.div_ceil(8) as usize;
-        self.out.extend(self.held.to_le_bytes().iter().take(bytes));
-        (self.held, self.count) = (0, 0);
+        self.put(0, (8 - self.count) % 8);
+        self.flush();
     }
 }
 
