@@ -14,6 +14,8 @@ const WINDOW: usize = 1 << 15;
 /// How much a block holds: what a stored block can.
 const BLOCK: usize = 65_535;
 const LONGEST: usize = 258;
+/// Of a match, every so many bytes are entered into the table.
+const STRIDE: usize = 32;
 /// How many bytes are gathered before they go out.
 const STAGE: usize = 256;
 
@@ -104,13 +106,23 @@ impl Gzip {
             }
             bits.copy(before + length, distance);
             done = at + length;
-            at = done;
-            // The end of a match is often the beginning of the next one.
-            if let Some(word) = self::word(text, done - 2) {
-                self.heads[hash(word)] = (done - 2) as u16;
+            let mut inside = at + STRIDE;
+            while inside < done {
+                self.enter(text, inside);
+                inside += STRIDE;
             }
+            self.enter(text, done - 2);
+            at = done;
         }
         bits.literals(text.get(done..).unwrap_or_default());
+    }
+
+    /// Makes a position known to those after it.
+    #[inline(always)]
+    fn enter(&mut self, text: &[u8], at: usize) {
+        if let Some(word) = word(text, at) {
+            self.heads[hash(word)] = at as u16;
+        }
     }
 }
 
