@@ -87,9 +87,8 @@ impl Page {
     }
 
     fn encode(&mut self) {
-        self.out.clear();
         let snapshot = Snapshot::new(vec![Arc::clone(&self.batch)]);
-        self.text.encode(&snapshot, Format::Text, |_| true, &mut self.out);
+        self.out = self.text.page(&snapshot, Format::Text, std::mem::take(&mut self.out)).into();
     }
 }
 

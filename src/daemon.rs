@@ -89,6 +89,8 @@ pub fn reference() -> String {
 /// # Errors
 /// One line: what, where, what was expected.
 pub fn serve(written: &Written, config: Config) -> Result<(), String> {
+    // What reads the configuration is not needed beside what starts.
+    collectors::kit::forget_start();
     start_log(&config);
     // Only for the signals, the runtimes of containers and what is pushed: the server has threads of its own.
     let event_loop = event_loop()?;
@@ -176,7 +178,7 @@ pub fn once(config: &Config, group: Option<Group>) -> Result<Vec<u8>, String> {
     start_log(config);
     let (engine, source) = assemble(config)?;
     let selection = engine.select(group.map(Group::name), &[], &[])?;
-    Ok(source.encode(&engine.ask_once(selection.into(), ONCE), encode::Format::Text))
+    Ok(source.encode(&engine.ask_once(selection.into(), ONCE), encode::Format::Text).into())
 }
 
 /// Pushes once to all endpoints.

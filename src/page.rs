@@ -1,6 +1,6 @@
 //! Engine and encoder together: the pages that are given out.
 
-use crate::encode::{Format, Text};
+use crate::encode::{self, Format, Text};
 use crate::engine::{Ask, Engine};
 use crate::serve::{Making, Pages, Selection};
 use collectors::kit::{Filter, lock};
@@ -16,12 +16,17 @@ pub struct Source(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     engine: Arc<Engine>,
-    /// Which families are on the pages.
-    families: Mutex<Arc<Filter>>,
-    /// The encoders that are not at work, with their memory.
-    encoders: Mutex<Vec<Text>>,
+    encoders: Mutex<Encoders>,
     /// How long the last page was: the next one will be much the same.
     length: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Encoders {
+    /// Which families are on the pages.
+    families: Arc<Filter>,
+    /// The encoders for these that are not at work, with what they know.
+    idle: Vec<Text>,
 }
 
 /// A page that was asked for.
@@ -35,26 +40,34 @@ struct Page {
 impl Source {
     /// Pages of this engine, with the families that the filter keeps.
     pub fn new(engine: Arc<Engine>, families: Filter) -> Self {
-        let families = Mutex::new(Arc::new(families));
-        Self(Arc::new(Shared { engine, families, encoders: Mutex::default(), length: AtomicUsize::new(0) }))
+        let source = Self(Arc::new(Shared { engine, encoders: Mutex::default(), length: AtomicUsize::new(0) }));
+        source.keep(families);
+        source
     }
 
     /// From now on, pages have other families.
     pub fn keep(&self, families: Filter) {
-        *lock(&self.0.families) = Arc::new(families);
+        *lock(&self.0.encoders) = Encoders { families: Arc::new(families), idle: Vec::new() };
     }
 
     /// The page of a snapshot.
-    pub fn encode(&self, snapshot: &Snapshot, format: Format) -> Vec<u8> {
-        let families = Arc::clone(&lock(&self.0.families));
-        let encoder = lock(&self.0.encoders).pop();
-        let mut encoder = encoder.unwrap_or_default();
+    pub fn encode(&self, snapshot: &Snapshot, format: Format) -> encode::Page {
+        let (families, idle) = {
+            let mut encoders = lock(&self.0.encoders);
+            (Arc::clone(&encoders.families), encoders.idle.pop())
+        };
+        let mut encoder = idle.unwrap_or_else(|| {
+            let families = Arc::clone(&families);
+            Text::keeping(move |family| families.keeps(&family.name))
+        });
         // With some room: to grow, it would be copied into one twice as long.
         let length = self.0.length.load(Relaxed);
-        let mut page = Vec::with_capacity(length + length / 16 + 1024);
-        encoder.encode(snapshot, format, |family| families.keeps(&family.name), &mut page);
-        self.0.length.store(page.len(), Relaxed);
-        lock(&self.0.encoders).push(encoder);
+        let page = encoder.page(snapshot, format, Vec::with_capacity(length + length / 16 + 1024));
+        self.0.length.store(page.text().len(), Relaxed);
+        let mut encoders = lock(&self.0.encoders);
+        if Arc::ptr_eq(&encoders.families, &families) {
+            encoders.idle.push(encoder);
+        }
         page
     }
 }
@@ -71,7 +84,7 @@ impl Pages for Source {
 }
 
 impl Making for Page {
-    fn make(&self) -> Option<Vec<u8>> {
+    fn make(&self) -> Option<encode::Page> {
         let snapshot = self.source.0.engine.work(&self.ask)?;
         Some(self.source.encode(&snapshot, self.format))
     }

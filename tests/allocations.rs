@@ -12,7 +12,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 use wholenode::encode::otlp::{Otlp, Requests, Resource, Shape};
-use wholenode::encode::{Format, Text};
+use wholenode::encode::{Format, Page, Text};
 use wholenode::engine::{Engine, Instruments};
 use wholenode::serve::{Making, Pages, Selection, Settings, bind, start};
 
@@ -102,8 +102,8 @@ impl Pages for OneWord {
 }
 
 impl Making for OneWord {
-    fn make(&self) -> Option<Vec<u8>> {
-        Some(b"word 1\n".to_vec())
+    fn make(&self) -> Option<Page> {
+        Some(b"word 1\n".to_vec().into())
     }
 
     fn is_held_up(&self) -> bool {
@@ -115,9 +115,8 @@ impl Making for OneWord {
 fn per_round(engine: &Engine, selection: &[usize]) -> usize {
     let (mut text, mut page) = (Text::default(), Vec::with_capacity(1 << 20));
     let mut round = || {
-        page.clear();
         let ask = engine.begin(selection.into(), Duration::from_secs(10));
-        text.encode(&engine.work(&ask).unwrap(), Format::Text, |_| true, &mut page);
+        page = text.page(&engine.work(&ask).unwrap(), Format::Text, std::mem::take(&mut page)).into();
     };
     // Collectors open, buffers grow.
     (0..5).for_each(|_| round());

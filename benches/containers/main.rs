@@ -59,14 +59,13 @@ impl Pages {
 
     fn round(&mut self) {
         let snapshot = self.snapshot();
-        self.page.clear();
-        self.text.encode(&snapshot, Format::Text, |_| true, &mut self.page);
+        self.page = self.text.page(&snapshot, Format::Text, std::mem::take(&mut self.page)).into();
     }
 
     /// A page as the daemon makes it, which keeps none.
     fn give_out(&mut self) {
         let page = self.source.encode(&self.snapshot(), Format::Text);
-        self.gzip.pack(&page, &mut Vec::with_capacity(page.len() / 4));
+        page.pack(&mut self.gzip, &mut Vec::with_capacity(page.text().len() / 4));
     }
 
     fn packed(&mut self) {

@@ -1,11 +1,12 @@
 //! Snapshot → bytes. Pure: what goes in decides what comes out.
 
+mod form;
 mod gzip;
-mod huffman;
 pub mod otlp;
 mod text;
 mod wire;
 
+pub use form::Page;
 pub use gzip::Gzip;
 pub use text::Text;
 

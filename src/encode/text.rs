@@ -1,38 +1,74 @@
 //! Snapshot → Prometheus text 0.0.4 or OpenMetrics 1.0.
 
+use super::form::{Forms, Notes, Page};
 use super::{Format, wire};
 use collectors::model::{Distribution, Entity, Family, Group, Kind, Labels, Layout, Snapshot, Value};
+use std::fmt;
 use std::sync::Arc;
 
 /// Writes pages. Kept from page to page for its memory, and for what is the same on the next page.
 #[derive(Debug, Default)]
 pub struct Text {
+    keep: Keep,
+    forms: Forms,
     heads: Heads,
     /// The label blocks of each batch.
     blocks: Vec<Blocks>,
 }
 
+/// Which families are on the pages. It never changes, so that what is known of a page is known of the next one.
+struct Keep(Box<dyn Fn(&Family) -> bool + Send>);
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self(Box::new(|_| true))
+    }
+}
+
+impl fmt::Debug for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keep")
+    }
+}
+
 impl Text {
-    /// Appends the page of a snapshot: the families that `keep` keeps, sorted by name.
-    pub fn encode(&mut self, snapshot: &Snapshot, format: Format, keep: impl Fn(&Family) -> bool, out: &mut Vec<u8>) {
+    /// Writes pages that have only the families that `keep` keeps.
+    pub fn keeping(keep: impl Fn(&Family) -> bool + Send + 'static) -> Self {
+        Self { keep: Keep(Box::new(keep)), ..Self::default() }
+    }
+
+    /// The page of a snapshot, its families sorted by name. It takes the memory of `out`.
+    pub fn page(&mut self, snapshot: &Snapshot, format: Format, mut out: Vec<u8>) -> Page {
+        out.clear();
+        let filled = self.forms.fill(snapshot, format, &mut out);
+        if filled.is_none() {
+            self.write(snapshot, format, &mut out);
+        }
+        Page::new(out, filled)
+    }
+
+    fn write(&mut self, snapshot: &Snapshot, format: Format, out: &mut Vec<u8>) {
         self.heads.prepare(snapshot, format);
         self.blocks.resize_with(snapshot.batches().len(), Blocks::default);
         for (blocks, batch) in self.blocks.iter_mut().zip(snapshot.batches()) {
             blocks.prepare(batch.labels());
         }
+        let mut notes = Notes::new(snapshot);
         for (at, group) in snapshot.groups().iter().enumerate() {
             let family = snapshot.family(group);
-            if keep(family) {
+            if (self.keep.0)(family) {
+                notes.group(at);
                 out.extend_from_slice(self.heads.of(at));
-                self.lines(snapshot, group, &Name { sample: &family.name, kind: family.kind, format }, out);
+                self.lines(snapshot, group, &Name { sample: &family.name, kind: family.kind, format }, out, &mut notes);
             }
         }
         if format == Format::OpenMetrics {
             out.extend_from_slice(b"# EOF\n");
         }
+        self.forms.learn(snapshot, format, notes, out);
     }
 
-    fn lines(&mut self, snapshot: &Snapshot, group: &Group, name: &Name, out: &mut Vec<u8>) {
+    fn lines(&mut self, snapshot: &Snapshot, group: &Group, name: &Name, out: &mut Vec<u8>, notes: &mut Notes) {
         for part in snapshot.parts(group) {
             let (batch, blocks) = (&snapshot.batches()[part.batch as usize], &mut self.blocks[part.batch as usize]);
             let mut skip = part.skip.iter().peekable();
@@ -43,6 +79,7 @@ impl Text {
                 let block = blocks.of(sample.of);
                 match sample.value {
                     Value::Distribution(at) => {
+                        notes.give_up();
                         if let Some(distribution) = batch.distribution(at) {
                             name.distribution(block, distribution, out);
                         }
@@ -50,7 +87,9 @@ impl Text {
                     value => {
                         out.extend_from_slice(name.sample.as_bytes());
                         out.extend_from_slice(block.closed());
+                        let start = out.len();
                         wire::value(out, value);
+                        notes.figure(sample, start, out.len());
                         out.push(b'\n');
                     }
                 }
@@ -279,9 +318,7 @@ mod tests {
     }
 
     fn page(format: Format) -> String {
-        let mut out = Vec::new();
-        Text::default().encode(&snapshot(), format, |_| true, &mut out);
-        String::from_utf8(out).unwrap()
+        String::from_utf8(Text::default().page(&snapshot(), format, Vec::new()).into()).unwrap()
     }
 
     #[test]
@@ -329,11 +366,10 @@ up 1
 
     #[test]
     fn families_can_be_left_out_and_the_writer_used_again() {
-        let (mut text, snapshot) = (Text::default(), snapshot());
+        let (mut text, snapshot) = (Text::keeping(|family| family.name == "up"), snapshot());
         for _ in 0..2 {
-            let mut out = Vec::new();
-            text.encode(&snapshot, Format::Text, |family| family.name == "up", &mut out);
-            assert_eq!(out, b"# HELP up Is it \"up\"?\\nYes.\n# TYPE up gauge\nup 1\n");
+            let page = text.page(&snapshot, Format::Text, Vec::new());
+            assert_eq!(page.text(), b"# HELP up Is it \"up\"?\\nYes.\n# TYPE up gauge\nup 1\n");
         }
     }
 
@@ -345,9 +381,7 @@ up 1
             batch.put(&BYTES, of, 1u64);
             let snapshot = Snapshot::like(layout, vec![Arc::new(batch)]);
             *layout = Arc::clone(snapshot.layout());
-            let mut out = Vec::new();
-            text.encode(&snapshot, format, |_| true, &mut out);
-            String::from_utf8(out).unwrap()
+            String::from_utf8(text.page(&snapshot, format, Vec::new()).into()).unwrap()
         };
         let (mut text, mut layout) = Default::default();
         for (device, format) in [("a", Format::Text), ("b", Format::Text), ("b", Format::OpenMetrics)] {

@@ -113,10 +113,9 @@ impl Stage {
             self.script.advance(Duration::from_millis(1));
         }
         let took = self.script_time() - before;
-        let mut page = Vec::new();
         let snapshot = asker.join().unwrap();
-        crate::encode::Text::default().encode(&snapshot, crate::encode::Format::Text, |_| true, &mut page);
-        (String::from_utf8(page).unwrap(), took)
+        let page = crate::encode::Text::default().page(&snapshot, crate::encode::Format::Text, Vec::new());
+        (String::from_utf8(page.into()).unwrap(), took)
     }
 
     fn ask(&self) -> String {

@@ -38,7 +38,7 @@ pub use listen::Listen;
 pub use settings::{GroupPage, Limits, Settings};
 pub use state::{CODES, Figures, State};
 
-use crate::encode::Format;
+use crate::encode::{Format, Page};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ pub trait Pages: Send + Sync + 'static {
 /// A page that was asked for.
 pub trait Making: Send + Sync {
     /// Makes the page on this thread, which may take as long as its patience; `None` if it is no longer this thread's.
-    fn make(&self) -> Option<Vec<u8>>;
+    fn make(&self) -> Option<Page>;
 
     /// Whether the thread that makes it is held up, and has to be replaced by another one. Told once for each.
     fn is_held_up(&self) -> bool;

@@ -7,6 +7,7 @@ use super::gzip::Gzip;
 use super::hub::{ALARM, Hub};
 use super::promise::Promise;
 use super::{Format, Making, Pages, Selection, Settings, State, lock};
+use crate::encode;
 use hyper::body::Bytes;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -230,12 +231,12 @@ impl Job {
 }
 
 /// The page as it goes out.
-fn finish(text: Vec<u8>, gzip: bool, compressor: &Gzip, state: &Arc<State>) -> Page {
-    if gzip && text.len() >= WORTH_GZIP {
-        let packed = compressor.pack(&text);
-        state.gzip_from.fetch_add(text.len() as u64, Relaxed);
+fn finish(page: encode::Page, gzip: bool, compressor: &Gzip, state: &Arc<State>) -> Page {
+    if gzip && page.text().len() >= WORTH_GZIP {
+        let packed = compressor.pack(&page);
+        state.gzip_from.fetch_add(page.text().len() as u64, Relaxed);
         state.gzip_to.fetch_add(packed.len() as u64, Relaxed);
         return Page { body: hold(packed, state), gzip: true };
     }
-    Page { body: hold(text, state), gzip: false }
+    Page { body: hold(page.into(), state), gzip: false }
 }

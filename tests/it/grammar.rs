@@ -49,8 +49,10 @@ proptest! {
     #[test]
     fn every_page_reads_back(batches in puts(), help: String) {
         let snapshot = snapshot(&batches, &help);
-        let mut page = Vec::new();
-        Text::default().encode(&snapshot, Format::Text, |_| true, &mut page);
+        let mut text = Text::default();
+        let mut page = || Vec::from(text.page(&snapshot, Format::Text, Vec::new()));
+        let [page, again, filled] = [(); 3].map(|()| page());
+        prop_assert!(page == again && page == filled, "a writer that knows the page writes another one");
         let document = parse(&page, Dialect::Prometheus);
         prop_assert!(document.is_ok(), "{:?}\n{}", document, String::from_utf8_lossy(&page));
         let document = document.unwrap();

@@ -51,10 +51,9 @@ fn snapshot(machine: &str) -> (Snapshot, Duration) {
 type Series = BTreeMap<(String, Attributes), (&'static str, Figure)>;
 
 fn page(snapshot: &Snapshot) -> Series {
-    let mut page = Vec::new();
-    Text::default().encode(snapshot, Format::Text, |_| true, &mut page);
+    let page = Text::default().page(snapshot, Format::Text, Vec::new());
     let mut found = Series::new();
-    for parsed in parse(&page, Dialect::Prometheus).unwrap().families {
+    for parsed in parse(page.text(), Dialect::Prometheus).unwrap().families {
         let form = match parsed.family.kind {
             Kind::Counter => "counter",
             Kind::Gauge | Kind::Untyped => "gauge",

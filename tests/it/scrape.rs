@@ -133,6 +133,34 @@ fn each_scrape_is_a_fresh_round_and_two_at_once_are_one() {
     assert!(pages.iter().all(|&now| now > last), "{pages:?}");
 }
 
+fn zipped(daemon: &Daemon, path: &str) -> String {
+    let answer = daemon.ask("GET", path, "Accept-Encoding: gzip\r\n");
+    assert_eq!(answer.header("content-encoding"), Some("gzip"));
+    let mut page = String::new();
+    flate2::read::GzDecoder::new(&answer.body[..]).read_to_string(&mut page).unwrap();
+    page
+}
+
+#[test]
+fn pages_that_are_alike_differ_in_figures_only() {
+    let collectors = ["uname", "loadavg", "meminfo", "stat"].map(|name| format!("--collector.{name}"));
+    let collectors = collectors.iter().map(String::as_str);
+    let daemon = Daemon::start(&["--collector.disable-defaults"].into_iter().chain(collectors).collect::<Vec<_>>());
+    let rounds = "wholenode_rounds_total{collector=\"stat\"}";
+    let mut without_figures = Vec::new();
+    for round in 1..=8 {
+        std::thread::sleep(std::time::Duration::from_millis(120));
+        let page = zipped(&daemon, "/metrics");
+        assert_eq!(figure(&page, rounds), Some(f64::from(round)));
+        let head = |line: &str| {
+            if line.starts_with('#') { line.to_owned() } else { line.rsplit_once(' ').unwrap().0.to_owned() }
+        };
+        without_figures.push(page.lines().map(head).collect::<Vec<_>>());
+    }
+    // The first page tells nothing of the one before, nor perhaps of what opens late.
+    assert!(without_figures[3..].iter().all(|page| *page == without_figures[2]));
+}
+
 #[test]
 fn forms_and_encodings() {
     let daemon = Daemon::start(&["--web.enable-openmetrics"]);
@@ -144,11 +172,7 @@ fn forms_and_encodings() {
     assert!(open.header("content-type").unwrap().starts_with("application/openmetrics-text; version=1.0.0"));
     assert!(open.text().ends_with("# EOF\n"));
 
-    let zipped = daemon.ask("GET", "/metrics", "Accept-Encoding: gzip\r\n");
-    assert_eq!(zipped.header("content-encoding"), Some("gzip"));
-    let mut page = String::new();
-    flate2::read::GzDecoder::new(&zipped.body[..]).read_to_string(&mut page).unwrap();
-    assert!(page.contains("node_load1 "));
+    assert!(zipped(&daemon, "/metrics").contains("node_load1 "));
 
     let head = daemon.ask("HEAD", "/metrics", "");
     assert_eq!((head.status, head.body.len()), (200, 0));

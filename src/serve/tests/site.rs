@@ -1,5 +1,6 @@
 //! A server with made-up pages, and a client that hides nothing.
 
+use crate::encode::Page;
 use crate::serve::{Figures, Format, Listen, Making, Pages, Running, Selection, Settings, State, bind, start};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -66,7 +67,7 @@ impl Fake {
 }
 
 impl Making for FakeMaking {
-    fn make(&self) -> Option<Vec<u8>> {
+    fn make(&self) -> Option<Page> {
         let Self { fake, selection, format, .. } = self;
         fake.threads.lock().unwrap().push(thread::current().id());
         let count = fake.rendered.fetch_add(1, SeqCst);
@@ -91,7 +92,7 @@ impl Making for FakeMaking {
         if *format == Format::OpenMetrics {
             page.extend(b"# EOF\n");
         }
-        Some(page)
+        Some(page.into())
     }
 
     fn is_held_up(&self) -> bool {

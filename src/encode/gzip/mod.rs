@@ -5,7 +5,14 @@
 //! out right as well, only longer, and what does not shrink is stored. What costs most is a branch that a processor which
 //! did something else meanwhile guesses wrong: of those there are few.
 
-use super::huffman::{Code, DISTANCES, HEADER, LENGTHS, LITERALS};
+mod bits;
+mod huffman;
+mod packed;
+
+pub(super) use packed::Packed;
+
+use bits::Bits;
+use huffman::{HEADER, LITERALS};
 
 /// Positions are found again by the hash of this many bytes; a shorter match costs more than the bytes themselves.
 const HASHED: u32 = 5;
@@ -16,8 +23,6 @@ const BLOCK: usize = 65_535;
 const LONGEST: usize = 258;
 /// Of a match, every so many bytes are entered into the table.
 const STRIDE: usize = 32;
-/// How many bytes are gathered before they go out.
-const STAGE: usize = 256;
 
 /// The kind of a block that brings its code, as it stands behind the bit of the last block.
 const DYNAMIC: u64 = 2 << 1;
@@ -44,7 +49,7 @@ impl Gzip {
         // over each of its lines, and what goes in alone decides what comes out.
         self.heads.fill(0);
         out.extend_from_slice(&HEAD);
-        let mut bits = Bits { out, stage: [0; STAGE + 8], staged: 0, held: 0, count: 0 };
+        let mut bits = Bits::new(out);
         let mut start = 0;
         loop {
             let end = text.len().min(start + BLOCK);
@@ -54,36 +59,45 @@ impl Gzip {
             }
             start = end;
         }
-        bits.align();
-        out.extend_from_slice(&crc32fast::hash(text).to_le_bytes());
-        out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+        finish(text, &mut bits);
+    }
+
+    /// Appends a text that was packed beforehand, but for the bytes in its gaps, as one gzip member. The shifts are how much
+    /// further back each piece is in the text.
+    pub(super) fn pack_known(&mut self, text: &[u8], packed: &Packed, shifts: &[u32], out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&HEAD);
+        let mut bits = Bits::new(out);
+        begin(1, &mut bits);
+        if packed.write(text, shifts, &mut bits).is_none() {
+            // The gaps have grown so much that a copy would reach too far back.
+            out.truncate(start);
+            return self.pack(text, out);
+        }
+        bits.code(LITERALS[256]);
+        finish(text, &mut bits);
     }
 
     /// Writes a block, stored if that is shorter.
-    fn block(&mut self, text: &[u8], start: usize, end: usize, bits: &mut Bits) {
-        bits.flush();
-        let (length, held, count) = (bits.out.len(), bits.held, bits.count);
+    fn block(&mut self, text: &[u8], start: usize, end: usize, bits: &mut Bits<'_>) {
+        let before = bits.mark();
         let last = u64::from(end == text.len());
-        bits.put(last | DYNAMIC, 3);
-        HEADER.iter().for_each(|&code| bits.code(code));
+        begin(last, bits);
         self.tokens(text, start, end, bits);
         bits.code(LITERALS[256]);
-        bits.flush();
         let plain = text.get(start..end).unwrap_or_default();
-        if bits.out.len() - length > plain.len() + 4 {
-            bits.out.truncate(length);
-            (bits.held, bits.count) = (held, count);
+        if bits.mark().length - before.length > plain.len() + 4 {
+            bits.take_back(before);
             bits.put(last, 3);
-            bits.align();
             let size = plain.len() as u16;
-            bits.out.extend_from_slice(&size.to_le_bytes());
-            bits.out.extend_from_slice(&(!size).to_le_bytes());
-            bits.out.extend_from_slice(plain);
+            bits.plain(&size.to_le_bytes());
+            bits.plain(&(!size).to_le_bytes());
+            bits.plain(plain);
         }
     }
 
     /// Writes bytes that are new and copies of those before, the longest that the last position with the same hash gives.
-    fn tokens(&mut self, text: &[u8], start: usize, end: usize, bits: &mut Bits) {
+    fn tokens(&mut self, text: &[u8], start: usize, end: usize, bits: &mut Bits<'_>) {
         let text = text.get(..end).unwrap_or_default();
         let (mut done, mut at) = (start, start);
         while let Some(word) = word(text, at) {
@@ -126,6 +140,18 @@ impl Gzip {
     }
 }
 
+/// Begins a block, perhaps the last one.
+fn begin(last: u64, bits: &mut Bits<'_>) {
+    bits.put(last | DYNAMIC, 3);
+    HEADER.iter().for_each(|&code| bits.code(code));
+}
+
+/// Ends a member.
+fn finish(text: &[u8], bits: &mut Bits<'_>) {
+    bits.plain(&crc32fast::hash(text).to_le_bytes());
+    bits.plain(&(text.len() as u32).to_le_bytes());
+}
+
 /// The eight bytes from `at` on.
 fn word(text: &[u8], at: usize) -> Option<u64> {
     text.get(at..).and_then(|rest| rest.first_chunk()).map(|bytes| u64::from_le_bytes(*bytes))
@@ -163,88 +189,6 @@ fn before(text: &[u8], done: usize, at: usize, distance: usize) -> usize {
     fresh.zip(earlier).take_while(|(a, b)| a == b).count()
 }
 
-/// Bits on their way into bytes.
-struct Bits<'a> {
-    out: &'a mut Vec<u8>,
-    stage: [u8; STAGE + 8],
-    staged: usize,
-    held: u64,
-    count: u32,
-}
-
-impl Bits<'_> {
-    /// Writes up to 57 bits. All that is held is written each time, and what is no whole byte again the next time: that asks
-    /// nothing that could be guessed wrong.
-    #[inline(always)]
-    fn put(&mut self, code: u64, count: u32) {
-        self.held |= code << self.count;
-        self.count += count;
-        // The rest of the division spares the check of bounds.
-        let at = self.staged % STAGE;
-        if let Some(room) = self.stage.get_mut(at..at + 8) {
-            room.copy_from_slice(&self.held.to_le_bytes());
-        }
-        self.staged = at + (self.count / 8) as usize;
-        self.held = self.held.checked_shr(self.count & !7).unwrap_or(0);
-        self.count %= 8;
-        if self.staged >= STAGE {
-            self.flush();
-        }
-    }
-
-    /// Passes on all whole bytes.
-    fn flush(&mut self) {
-        self.out.extend_from_slice(self.stage.get(..self.staged).unwrap_or_default());
-        self.staged = 0;
-    }
-
-    /// Writes a code.
-    fn code(&mut self, code: Code) {
-        self.put(code.bits(), code.count());
-    }
-
-    /// Writes bytes that are new.
-    #[inline(always)]
-    fn literals(&mut self, bytes: &[u8]) {
-        let (fours, rest) = bytes.as_chunks::<4>();
-        for four in fours {
-            let [a, b, c, d] = four.map(|byte| LITERALS[usize::from(byte)]);
-            let (low, low_count) = (a.bits() | b.bits() << a.count(), a.count() + b.count());
-            let (high, high_count) = (c.bits() | d.bits() << c.count(), c.count() + d.count());
-            self.put(low | high << low_count, low_count + high_count);
-        }
-        let mut last = (0, 0);
-        for code in rest.iter().map(|&byte| LITERALS[usize::from(byte)]) {
-            last = (last.0 | code.bits() << last.1, last.1 + code.count());
-        }
-        self.put(last.0, last.1);
-    }
-
-    /// Writes a match, in parts of which none is too long or too short.
-    #[inline(always)]
-    fn copy(&mut self, length: usize, distance: usize) {
-        let far = (distance - 1) as u32 & (WINDOW as u32 - 1);
-        let extra = far.max(2).ilog2() - 1;
-        let symbol = if far < 4 { far } else { 2 * (extra + 1) + (far >> extra & 1) };
-        let code = DISTANCES[symbol as usize & 31];
-        let from = code.bits() | u64::from(far & ((1 << extra) - 1)) << code.count();
-        let from_count = code.count() + extra;
-        let mut left = length;
-        while left > 0 {
-            let part = if left <= LONGEST { left } else { LONGEST.min(left - 3) };
-            let code = LENGTHS[part.wrapping_sub(3) & 255];
-            self.put(code.bits() | from << code.count(), code.count() + from_count);
-            left -= part;
-        }
-    }
-
-    /// Fills the last byte with zeros, and passes all on.
-    fn align(&mut self) {
-        self.put(0, (8 - self.count) % 8);
-        self.flush();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,7 +196,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::process::{Command, Stdio};
 
-    const PAGE: &[u8] = include_bytes!("../../tests/golden/vm.prom");
+    const PAGE: &[u8] = include_bytes!("../../../tests/golden/vm.prom");
 
     /// Packs, looks whether the text comes back and has not grown; the size.
     #[track_caller]

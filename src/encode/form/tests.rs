@@ -1,0 +1,165 @@
+use super::super::Text;
+use super::*;
+use collectors::model::{Batch, Distribution, Family, Kind, counter, gauge};
+use proptest::prelude::*;
+use std::borrow::Cow;
+use std::io::Read;
+
+static BYTES: Family = counter("bytes_total", "Bytes.", &["device"]);
+static LOAD: Family = gauge("load", "Load.", &[]);
+static LEFT_OUT: Family = gauge("left_out", "Not on the page.", &[]);
+static UP: Family = gauge("up", "Is it up?", &["device"]);
+static SIZES: Family =
+    Family { name: Cow::Borrowed("sizes"), help: Cow::Borrowed(""), kind: Kind::Histogram, labels: &[], semconv: None };
+
+/// Batches as an engine makes them: each expects the labels of the one before.
+struct Machine {
+    text: Text,
+    last: Arc<Batch>,
+    layout: Arc<Layout>,
+}
+
+fn is_kept(family: &Family) -> bool {
+    family.name != "left_out"
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self { text: Text::keeping(is_kept), last: Arc::default(), layout: Arc::default() }
+    }
+}
+
+impl Machine {
+    fn snapshot(&mut self, put: impl FnOnce(&mut Batch)) -> Snapshot {
+        let mut batch = Batch::new(10_000);
+        batch.expect(&self.last);
+        put(&mut batch);
+        self.last = Arc::new(batch);
+        let snapshot = Snapshot::like(&self.layout, vec![Arc::clone(&self.last)]);
+        self.layout = Arc::clone(snapshot.layout());
+        snapshot
+    }
+
+    /// Whether the page was filled into a form; looks whether it is as it would be without one, and so packed.
+    #[track_caller]
+    fn fills(&mut self, put: impl FnOnce(&mut Batch)) -> bool {
+        self.fills_as(Format::Text, put)
+    }
+
+    #[track_caller]
+    fn fills_as(&mut self, format: Format, put: impl FnOnce(&mut Batch)) -> bool {
+        let snapshot = self.snapshot(put);
+        let page = self.text.page(&snapshot, format, b"room".to_vec());
+        let fresh = Text::keeping(is_kept).page(&snapshot, format, Vec::new());
+        assert_eq!(String::from_utf8_lossy(page.text()), String::from_utf8_lossy(fresh.text()));
+        let (mut packed, mut back) = (Vec::new(), Vec::new());
+        page.pack(&mut Gzip::default(), &mut packed);
+        flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut back).unwrap();
+        assert!(back == page.text(), "what is unpacked is not the page");
+        page.filled.is_some()
+    }
+}
+
+fn devices(batch: &mut Batch, figures: &[(&str, u64, bool)]) {
+    for &(device, bytes, is_up) in figures {
+        let of = batch.entity(&["device"], [device]);
+        batch.put(&BYTES, of, bytes);
+        batch.put(&UP, of, is_up);
+    }
+    batch.put(&LOAD, batch.machine(), 0.25);
+}
+
+#[test]
+fn a_page_like_the_last_two_is_filled_in() {
+    let mut machine = Machine::default();
+    for (round, fills) in (0..5).zip([false, false, true, true, true]) {
+        let figures = [("eth0", 10u64.pow(round), true), ("eth1", 7, false)];
+        assert_eq!(machine.fills(|batch| devices(batch, &figures)), fills, "round {round}");
+    }
+}
+
+#[test]
+fn a_figure_that_seemed_to_stay_gets_a_gap_for_good() {
+    let mut machine = Machine::default();
+    let ups = [true, true, true, false, false, true];
+    let fills = ups.map(|is_up| machine.fills(|batch| devices(batch, &[("eth0", 1, is_up)])));
+    assert_eq!(fills, [false, false, true, false, false, true]);
+}
+
+#[test]
+fn an_odd_page_costs_no_form() {
+    let mut machine = Machine::default();
+    let ups = [true, true, true, false, true, true];
+    let fills = ups.map(|is_up| machine.fills(|batch| devices(batch, &[("eth0", 1, is_up)])));
+    assert_eq!(fills, [false, false, true, false, true, true]);
+}
+
+#[test]
+fn what_comes_or_goes_or_changes_places_is_never_written_into_the_old_form() {
+    let mut machine = Machine::default();
+    let (a, b, c) = (("a", 1, true), ("b", 2, true), ("c", 3, true));
+    for figures in [&[a, b][..], &[a], &[b], &[b, a], &[a, b, c], &[]] {
+        let fills = [(); 3].map(|()| machine.fills(|batch| devices(batch, figures)));
+        assert_eq!(fills, [false, false, true], "{figures:?}");
+    }
+    // The labels stay, but one of two loses a figure, and the other one gets it.
+    for without in ["a", "b", "a"] {
+        let put = |batch: &mut Batch| {
+            for device in ["a", "b"] {
+                let of = batch.entity(&["device"], [device]);
+                batch.put(&BYTES, of, 5u64);
+                batch.put_some(&UP, of, (device != without).then_some(true));
+            }
+        };
+        assert_eq!([(); 3].map(|()| machine.fills(put)), [false, false, true], "without {without}");
+    }
+}
+
+#[test]
+fn each_format_has_its_own_form() {
+    let mut machine = Machine::default();
+    for format in [Format::Text, Format::OpenMetrics, Format::Text] {
+        let fills = [(); 3].map(|()| machine.fills_as(format, |batch| devices(batch, &[("eth0", 1, true)])));
+        assert_eq!(fills, [false, false, true], "{format:?}");
+    }
+}
+
+#[test]
+fn families_that_are_left_out_leave_no_gap() {
+    let mut machine = Machine::default();
+    let fills = [1u64, 2, 3, 4].map(|figure| {
+        machine.fills(|batch| {
+            devices(batch, &[("eth0", figure, true)]);
+            batch.put(&LEFT_OUT, batch.machine(), figure);
+        })
+    });
+    assert_eq!(fills, [false, false, true, true]);
+}
+
+#[test]
+fn distributions_and_long_pages_have_no_form() {
+    let mut machine = Machine::default();
+    let distribution = || Distribution { points: vec![(1.0, 2.0)], count: Some(2.0), sum: None };
+    let put = |batch: &mut Batch| batch.put_distribution(&SIZES, batch.machine(), distribution());
+    assert!(!(0..4).any(|_| machine.fills(put)));
+    let names: Vec<String> = (0..=FIGURES_MAX).map(|at| format!("device{at}")).collect();
+    let figures: Vec<_> = names.iter().map(|name| (name.as_str(), 1, true)).collect();
+    assert!(!(0..4).any(|_| machine.fills(|batch| devices(batch, &figures))));
+    assert!(!(0..4).any(|_| machine.fills(|batch| devices(batch, &[(&"x".repeat(BYTES_MAX), 1, true)]))));
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_pages_are_as_without_a_form(
+        rounds in prop::collection::vec(prop::collection::vec(("[a-c]|\\PC{0,9}", any::<u64>(), any::<bool>()), 0..6), 1..6),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 1..20),
+    ) {
+        let mut machine = Machine::default();
+        for at in order {
+            let mut seen = std::collections::BTreeSet::new();
+            let figures = at.get(&rounds).iter().filter(|(device, ..)| seen.insert(device));
+            let figures: Vec<_> = figures.map(|(device, bytes, is_up)| (device.as_str(), *bytes, *is_up)).collect();
+            machine.fills(|batch| devices(batch, &figures));
+        }
+    }
+}
