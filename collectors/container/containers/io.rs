@@ -2,9 +2,12 @@
 //!
 //! A disk that a cgroup has never used is not told of. Version 2 leaves it out itself; version 1 lists all that there are,
 //! each loop device too.
+//!
+//! In version 2, what a cgroup reads and writes counts for all that it is in, at once. Where nothing was read or written
+//! since the last round, nobody looks further down.
 
 use super::cpu::microseconds;
-use super::metrics::{Metric, Page};
+use super::metrics::{Metric, Page, Wanted};
 use super::state::State;
 use super::{SELDOM, scheduler};
 use crate::kit::cgroup::{Controller, Handle, Node, Trees};
@@ -44,12 +47,14 @@ pub(super) struct Disks {
     is_silent: bool,
     /// The root's files.
     root: [Handle; BLKIO.len()],
+    /// The cgroup of version 2, seen in this round, below which nothing has moved; empty: none.
+    still: String,
     told: Vec<(Number, Told)>,
 }
 
 /// What is told of one disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Told {
+pub(super) struct Told {
     read_bytes: Option<u64>,
     written_bytes: Option<u64>,
     reads: Option<u64>,
@@ -68,6 +73,7 @@ impl Told {
 impl Disks {
     /// Looks for what has come and gone, once a round.
     pub(super) fn look(&mut self, host: &mut Host, trees: &Trees, now: Duration) {
+        self.still.clear();
         if now >= self.due {
             self.names.clear();
             self.root.iter_mut().for_each(Handle::retry);
@@ -79,6 +85,24 @@ impl Disks {
     }
 }
 
+/// Looks whether anything moved in a cgroup that holds several, if that is told of them and not of itself.
+pub(super) fn look_above(
+    host: &mut Host,
+    trees: &Trees,
+    node: &mut Node<State>,
+    disks: &mut Disks,
+    (wanted, below): (Wanted, Wanted),
+) -> Result<(), Error> {
+    match trees.of(Controller::Io).filter(|_| trees.unified() && is_wanted(below) && !is_wanted(wanted)) {
+        Some(tree) if node.children().len() > 2 => of_unified(host, tree, node, disks),
+        _ => Ok(()),
+    }
+}
+
+fn is_wanted(wanted: Wanted) -> bool {
+    [&COUNTS[..], &COST, &BYTES, &scheduler::NAMES].iter().any(|metrics| wanted.any(metrics))
+}
+
 /// Puts them.
 pub(super) fn put(
     host: &mut Host,
@@ -87,15 +111,13 @@ pub(super) fn put(
     disks: &mut Disks,
     page: &mut Page<'_>,
 ) -> Result<(), Error> {
-    if ![&COUNTS[..], &COST, &BYTES, &scheduler::NAMES].iter().any(|metrics| page.wanted.any(metrics)) {
+    if !is_wanted(page.wanted) {
         return Ok(());
     }
     let Some(tree) = trees.of(Controller::Io) else { return Ok(()) };
     disks.told.clear();
     if trees.unified() {
-        if let Some(text) = host.cgroup(tree, &node.path, "io.stat", &mut node.own.io[0])? {
-            unified(text, &mut disks.told);
-        }
+        of_unified(host, tree, node, disks)?;
     } else {
         if disks.blkio.is_none() && !disks.is_silent && node.own.is_due {
             (disks.blkio, _) = speaking(host, tree, &node.path, &mut Default::default(), &mut disks.told)?;
@@ -116,6 +138,26 @@ pub(super) fn put(
         Some([bytes, _]) => scheduler::put(host, tree, &node.path, bytes, disks, page),
         None => Ok(()),
     }
+}
+
+/// Finds out what a cgroup of version 2 tells, which is what it told before if nothing moved.
+fn of_unified(host: &mut Host, tree: &str, node: &mut Node<State>, disks: &mut Disks) -> Result<(), Error> {
+    let Disks { still, told, .. } = disks;
+    let is_below =
+        node.path.strip_prefix(still.as_str()).is_some_and(|rest| !still.is_empty() && rest.starts_with('/'));
+    told.clear();
+    if let Some(before) = node.own.moved.as_deref().filter(|_| is_below && !node.own.is_due) {
+        told.extend_from_slice(before);
+        return Ok(());
+    }
+    let Some(text) = host.cgroup(tree, &node.path, "io.stat", &mut node.own.io[0])? else { return Ok(()) };
+    unified(text, told);
+    if node.own.moved.as_deref() != Some(told) {
+        node.own.moved = Some(told.as_slice().into());
+    } else if !is_below && told.len() < DISKS_MAX && !node.children().is_empty() {
+        still.clone_from(&node.path);
+    }
+    Ok(())
 }
 
 /// The files in which this cgroup tells that something was read or written, if it tells; and whether what is below would be

@@ -221,6 +221,10 @@ impl Reader {
             Kind::Container { .. } => self.containers,
         };
         (node.own.place, node.is_heard) = (None, false);
+        if matches!(node.kind, Kind::Slice | Kind::Pod { .. }) {
+            let looked = io::look_above(host, trees, node, &mut self.disks, (wanted, self.containers));
+            let _ = looked.map_err(|error| out.fault(error));
+        }
         if wanted.is_empty() {
             return Life::Alive;
         }

@@ -1,6 +1,7 @@
 //! What is kept of a cgroup from round to round.
 
 use super::filesystem;
+use super::io;
 use super::limits::Limits;
 use super::network::{Place, Seat};
 use super::pressure::Pressure;
@@ -27,6 +28,8 @@ pub(super) struct State {
     pub(super) layer: filesystem::Place,
     /// What it has written to disks so far, in bytes, where the kernel knows on whose behalf it writes.
     pub(super) written: Option<u64>,
+    /// What it has read and written, disk by disk, in version 2.
+    pub(super) moved: Option<Box<[(io::Number, io::Told)]>>,
     /// When what changes seldom is read again, and whether that is in this round.
     pub(super) due: Duration,
     pub(super) is_due: bool,

@@ -379,3 +379,47 @@ fn when_one_of_version_1_was_made() {
     touch(&format!("pids/docker/{ID}"), 1_500_000_000);
     assert_eq!(start(&tree), 1_700_000_100.0);
 }
+
+/// Of version 2, where a cgroup counts what is read in those below it.
+#[test]
+fn disks_are_read_of_where_something_moved_above() {
+    let tree = Tree::new(&[
+        ("calls/clock", "wall 1700000100\nboot 100\n"),
+        ("cgroup/cgroup.controllers", "io\n"),
+        ("cgroup/docker/io.stat", "8:0 rbytes=60 wbytes=0 rios=6 wios=0\n"),
+    ]);
+    let id = |at: usize| ID.replace('0', &at.to_string());
+    let says = |at: usize, bytes: u64| {
+        let text = format!("8:0 rbytes={bytes} wbytes=0 rios=1 wios=0\n");
+        tree.write(&format!("cgroup/docker/{}/io.stat", id(at)), &text);
+    };
+    (1..=3).for_each(|at| says(at, 10));
+    let mut opened = tree.open(&SPEC, &[("levels", "containers")]);
+    let bytes = |opened: &mut Opened| -> Vec<u64> {
+        let told = figures(&opened.round(), "container_fs_reads_bytes_total");
+        let of =
+            |at: usize| told.iter().find(|(labels, _)| labels.contains(&id(at))).map_or(0, |(_, bytes)| *bytes as u64);
+        (1..=4).map(of).collect()
+    };
+    // Once to find them, once to remember what is told above.
+    assert_eq!(bytes(&mut opened), [10, 10, 10, 0]);
+    says(1, 20);
+    assert_eq!(bytes(&mut opened), [20, 10, 10, 0]);
+    // The kernel would not do this: it shows that nobody looks.
+    says(1, 30);
+    assert_eq!(bytes(&mut opened), [20, 10, 10, 0]);
+    // One that is new is looked at.
+    says(4, 40);
+    assert_eq!(bytes(&mut opened), [20, 10, 10, 40]);
+    tree.write("cgroup/docker/io.stat", "8:0 rbytes=61 wbytes=0 rios=6 wios=0\n");
+    assert_eq!(bytes(&mut opened), [30, 10, 10, 40]);
+    says(2, 11);
+    assert_eq!(bytes(&mut opened), [30, 10, 10, 40]);
+    // Seldom, all are looked at whatever is told above.
+    opened.advance(SELDOM);
+    assert_eq!(bytes(&mut opened), [30, 11, 10, 40]);
+    // Who tells of nothing above is not believed.
+    tree.remove("cgroup/docker/io.stat");
+    says(3, 12);
+    assert_eq!(bytes(&mut opened), [30, 11, 12, 40]);
+}
