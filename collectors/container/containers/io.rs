@@ -9,7 +9,7 @@
 use super::cpu::microseconds;
 use super::metrics::{Metric, Page, Wanted};
 use super::state::State;
-use super::{SELDOM, scheduler};
+use super::{SELDOM, is_below, scheduler};
 use crate::kit::cgroup::{Controller, Handle, Node, Trees};
 use crate::kit::{Error, Host, Root, parse};
 use std::collections::HashMap;
@@ -143,8 +143,7 @@ pub(super) fn put(
 /// Finds out what a cgroup of version 2 tells, which is what it told before if nothing moved.
 fn of_unified(host: &mut Host, tree: &str, node: &mut Node<State>, disks: &mut Disks) -> Result<(), Error> {
     let Disks { still, told, .. } = disks;
-    let is_below =
-        node.path.strip_prefix(still.as_str()).is_some_and(|rest| !still.is_empty() && rest.starts_with('/'));
+    let is_below = !still.is_empty() && is_below(&node.path, still);
     told.clear();
     if let Some(before) = node.own.moved.as_deref().filter(|_| is_below && !node.own.is_due) {
         told.extend_from_slice(before);

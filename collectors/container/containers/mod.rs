@@ -222,8 +222,12 @@ impl Reader {
         };
         (node.own.place, node.is_heard) = (None, false);
         if matches!(node.kind, Kind::Slice | Kind::Pod { .. }) {
-            let looked = io::look_above(host, trees, node, &mut self.disks, (wanted, self.containers));
-            let _ = looked.map_err(|error| out.fault(error));
+            let wanted = (wanted, self.containers);
+            let looked = [
+                io::look_above(host, trees, node, &mut self.disks, wanted),
+                pressure::look_above(host, trees, node, &mut self.stalls, wanted),
+            ];
+            looked.into_iter().filter_map(Result::err).for_each(|error| out.fault(error));
         }
         if wanted.is_empty() {
             return Life::Alive;
@@ -330,7 +334,7 @@ impl Reader {
         if !trees.unified() {
             memory(host, node, page)?;
         }
-        survive(pressure::put(host, trees, node, &self.stalls, page), page)?;
+        survive(pressure::put(host, trees, node, &mut self.stalls, page), page)?;
         for part in [threads, numa::put, schedule::put] {
             survive(part(host, trees, node, page), page)?;
         }
@@ -354,6 +358,11 @@ fn survive(result: Result<(), Error>, page: &mut Page<'_>) -> Result<(), Error> 
         }
         Ok(()) => Ok(()),
     }
+}
+
+/// Whether a cgroup is in another one.
+fn is_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// How many threads there are.

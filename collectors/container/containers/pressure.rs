@@ -1,11 +1,12 @@
 //! Waiting for resources: `cpu.pressure`, `io.pressure` and `memory.pressure`, which only version 2 has.
 //!
-//! Who waits within a cgroup waits within the machine too: once the machine's own figure has stood still for a while, so do
-//! all others, and nobody looks at them. For a while, since the kernel adds up each of these files every two seconds only, and
-//! each in a rhythm of its own.
+//! Who waits within a cgroup waits within all that it is in: once the figure of the machine, or of a slice, has stood still for
+//! a while, so do all others below, and nobody looks at them. For a while, since the kernel adds up each of these files every
+//! two seconds only, and each in a rhythm of its own.
 
 use super::cpu::microseconds;
-use super::metrics::{Metric, Page};
+use super::is_below;
+use super::metrics::{Metric, Page, Wanted};
 use super::state::State;
 use crate::kit::cgroup::{Handle, Node, Trees};
 use crate::kit::{Error, Host, KeptFile, parse};
@@ -29,27 +30,37 @@ pub(super) struct Stalls {
     files: [(KeptFile, Option<u64>); FILES.len()],
     /// When each was last seen to have moved, by [`Host::monotonic`].
     moved: [Duration; FILES.len()],
+    /// The cgroup, seen in this round, whose figure has stood still since then, if there is one.
+    still: [Option<(String, Duration)>; FILES.len()],
     now: Duration,
 }
 
-/// One of the files of a cgroup, what it said, and when.
+/// One of the files of a cgroup, and what it said.
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
     pub(super) handle: Handle,
-    told: Option<(Totals, Duration)>,
+    told: Option<Told>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    totals: Totals,
+    at: Duration,
+    /// When it was last seen to have moved.
+    moved: Duration,
 }
 
 impl Default for Stalls {
     fn default() -> Self {
         let files = ["pressure/cpu", "pressure/io", "pressure/memory"].map(|path| (KeptFile::single(path), None));
-        Self { files, moved: Default::default(), now: Duration::ZERO }
+        Self { files, moved: Default::default(), still: Default::default(), now: Duration::ZERO }
     }
 }
 
 impl Stalls {
     /// Looks whether somebody had to wait, once a round and before the cgroups are looked at.
     pub(super) fn look(&mut self, host: &mut Host, trees: &Trees, now: Duration) {
-        self.now = now;
+        (self.now, self.still) = (now, Default::default());
         if trees.of_pressure().is_none() {
             return;
         }
@@ -63,34 +74,64 @@ impl Stalls {
     }
 }
 
+/// Looks whether somebody waited in a cgroup that holds several, if that is told of them and not of itself.
+pub(super) fn look_above(
+    host: &mut Host,
+    trees: &Trees,
+    node: &mut Node<State>,
+    stalls: &mut Stalls,
+    (wanted, below): (Wanted, Wanted),
+) -> Result<(), Error> {
+    let Some(tree) = trees.of_pressure().filter(|_| node.children().len() > 2) else { return Ok(()) };
+    for (at, (_, waiting, stalled)) in FILES.into_iter().enumerate() {
+        let metrics = [waiting, stalled];
+        if below.any(&metrics) && !wanted.any(&metrics) {
+            stalls.of(host, tree, node, at)?;
+        }
+    }
+    Ok(())
+}
+
 /// Puts them.
 pub(super) fn put(
     host: &mut Host,
     trees: &Trees,
     node: &mut Node<State>,
-    stalls: &Stalls,
+    stalls: &mut Stalls,
     page: &mut Page<'_>,
 ) -> Result<(), Error> {
     let Some(tree) = trees.of_pressure() else { return Ok(()) };
-    let is_due = node.own.is_due;
-    for (((file, waiting, stalled), of), moved) in FILES.into_iter().zip(&mut node.own.pressure).zip(stalls.moved) {
-        if !page.wanted.any(&[waiting, stalled]) {
-            continue;
+    for (at, (_, waiting, stalled)) in FILES.into_iter().enumerate() {
+        if page.wanted.any(&[waiting, stalled]) {
+            let (some, full) = stalls.of(host, tree, node, at)?;
+            page.put(waiting, some.and_then(microseconds));
+            page.put(stalled, full.and_then(microseconds));
         }
-        let (some, full) = match of.told {
-            Some((totals, at)) if at >= moved + SETTLED && !is_due => totals,
-            _ => {
-                of.told = None;
-                let Some(text) = host.cgroup(tree, &node.path, file, &mut of.handle)? else { continue };
-                let totals = totals(text);
-                of.told = Some((totals, stalls.now));
-                totals
-            }
-        };
-        page.put(waiting, some.and_then(microseconds));
-        page.put(stalled, full.and_then(microseconds));
     }
     Ok(())
+}
+
+impl Stalls {
+    /// What the file of a cgroup says, or has said if that can't have changed.
+    fn of(&mut self, host: &mut Host, tree: &str, node: &mut Node<State>, at: usize) -> Result<Totals, Error> {
+        let of = &mut node.own.pressure[at];
+        let above = self.still[at].as_ref().filter(|(path, _)| is_below(&node.path, path)).map(|(_, since)| *since);
+        let moved = above.map_or(self.moved[at], |since| since.min(self.moved[at]));
+        let before = of.told.take();
+        if let Some(told) = before.filter(|told| told.at >= moved + SETTLED && !node.own.is_due) {
+            of.told = before;
+            return Ok(told.totals);
+        }
+        let Some(text) = host.cgroup(tree, &node.path, FILES[at].0, &mut of.handle)? else { return Ok((None, None)) };
+        let totals = totals(text);
+        let stood = before.filter(|before| before.totals.0.is_some() && before.totals.0 == totals.0);
+        let moved = stood.map_or(self.now, |before| before.moved);
+        of.told = Some(Told { totals, at: self.now, moved });
+        if above.is_none() && self.now >= moved + SETTLED && !node.children().is_empty() {
+            self.still[at] = Some((node.path.clone(), moved));
+        }
+        Ok(totals)
+    }
 }
 
 /// `some avg10=0.00 avg60=0.00 avg300=0.00 total=42\nfull …`, in microseconds.

@@ -25,7 +25,7 @@ pub(super) fn put(
     reader.filesystems.put_root(host, page);
     survive(memory::put_root(host, &mut reader.meminfo, page), page)?;
     page.put(Metric::OomEvents, reader.kills.all());
-    survive(pressure::put(host, trees, node, &reader.stalls, page), page)?;
+    survive(pressure::put(host, trees, node, &mut reader.stalls, page), page)?;
     survive(io::put(host, trees, node, &mut reader.disks, page), page)?;
     let (wall, boot) = (host.machine().clock.wall(), host.machine().clock.boot());
     page.put(Metric::StartTime, wall.checked_sub(boot).and_then(seconds));

@@ -161,3 +161,4 @@ fn families_by_choice() {
 mod budget;
 mod hostile;
 mod rounds;
+mod spared;
