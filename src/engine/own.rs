@@ -30,7 +30,7 @@ static STATE: Family = gauge(
 static ROUNDS: Family = counter("wholenode_rounds_total", "Rounds that the collector has run.", &["collector"]);
 static AGE: Family = gauge(
     "wholenode_collector_age_seconds",
-    "How old the points of a slow collector are, where they are those of an earlier page.",
+    "How old the points of a collector with a clock of its own are, or of a slow one where they are those of an earlier page.",
     &["collector"],
 );
 static ERRORS: Family = counter(
@@ -73,9 +73,10 @@ impl Row {
             (_, None) => (Duration::ZERO, slot.outcome.reason()),
         };
         let age = match (slot.spec.pace, &slot.latest) {
-            (Pace::Apart { .. } | Pace::Every { .. }, Some(latest)) if batch.is_some() => {
+            (Pace::Apart { .. }, Some(latest)) if batch.is_some() => {
                 Some(now - latest.started).filter(|age| *age > PATIENCE)
             }
+            (Pace::Every { .. }, Some(latest)) if batch.is_some() => Some(now - latest.started),
             _ => None,
         };
         let success = batch.is_some() && slot.outcome == Outcome::Well;
