@@ -76,8 +76,9 @@ struct Shape {
     layout: Arc<Layout>,
     labels: Vec<Arc<Labels>>,
     format: Format,
-    /// The groups that are on the page, and their samples.
+    /// The groups that are on the page, how many samples each of their parts has, and these.
     groups: Vec<u32>,
+    parts: Vec<u32>,
     samples: Vec<Known>,
 }
 
@@ -94,6 +95,7 @@ struct Known {
 #[derive(Debug)]
 pub(super) struct Notes {
     groups: Vec<u32>,
+    parts: Vec<u32>,
     samples: Vec<Known>,
     /// Where the figures begin and end on the page.
     spans: Vec<(u32, u32)>,
@@ -106,11 +108,17 @@ impl Notes {
         let figures: usize = snapshot.batches().iter().map(|batch| batch.len()).sum();
         let is_fit = figures <= FIGURES_MAX && snapshot.losses().is_empty();
         let room = if is_fit { figures } else { 0 };
-        Self { groups: Vec::new(), samples: Vec::with_capacity(room), spans: Vec::with_capacity(room), is_fit }
+        let (samples, spans) = (Vec::with_capacity(room), Vec::with_capacity(room));
+        Self { groups: Vec::new(), parts: Vec::new(), samples, spans, is_fit }
     }
 
     pub(super) fn group(&mut self, at: usize) {
         self.groups.push(at as u32);
+    }
+
+    /// Notes that so many samples of a group come from one batch.
+    pub(super) fn part(&mut self, samples: usize) {
+        self.parts.push(samples as u32);
     }
 
     /// Notes that a figure was written from `start` to `end`.
@@ -160,8 +168,8 @@ impl Forms {
 impl Shape {
     fn new(snapshot: &Snapshot, format: Format, notes: Notes) -> Self {
         let labels = snapshot.batches().iter().map(|batch| Arc::clone(batch.labels())).collect();
-        let Notes { groups, samples, .. } = notes;
-        Self { layout: Arc::clone(snapshot.layout()), labels, format, groups, samples }
+        let Notes { groups, parts, samples, .. } = notes;
+        Self { layout: Arc::clone(snapshot.layout()), labels, format, groups, parts, samples }
     }
 
     /// Whether a page of this snapshot would have this shape, if it has the same samples.
@@ -176,17 +184,21 @@ impl Shape {
     /// Whether a page has samples in the same places.
     fn has(&self, notes: &Notes) -> bool {
         self.groups == notes.groups
+            && self.parts == notes.parts
             && self.samples.len() == notes.samples.len()
             && self.samples.iter().zip(&notes.samples).all(|(ours, theirs)| ours.of == theirs.of)
     }
 
     /// Fills the page of a snapshot into its form, and tells the shifts; `None` if it does not fit, after some of it.
     fn fill(&self, form: &Form, snapshot: &Snapshot, out: &mut Vec<u8>) -> Option<Vec<u32>> {
-        let mut samples = self.samples.iter();
+        let (mut parts, mut samples) = (self.parts.iter(), self.samples.iter());
         let (mut done, mut shifts) = (0, vec![0]);
-        for &group in &self.groups {
-            let group = snapshot.groups().get(group as usize)?;
-            for sample in snapshot.parts(group).iter().flat_map(|part| &part.of(snapshot.batches()).samples) {
+        let of = |&group: &u32| snapshot.groups().get(group as usize).map_or(&[][..], |group| snapshot.parts(group));
+        for part in self.groups.iter().flat_map(of) {
+            let column = &part.of(snapshot.batches()).samples;
+            // Which entities come one after another tells nothing of where one family ends and the next begins.
+            parts.next().filter(|&&known| known as usize == column.len())?;
+            for sample in column {
                 let known = samples.next().filter(|known| known.of == sample.of)?;
                 if known.gap > 0 {
                     let gap = known.gap as usize;
@@ -194,7 +206,7 @@ impl Shape {
                     wire::value(out, sample.value);
                     shifts.push((out.len() - gap) as u32);
                     done = gap;
-                } else if known.value != sample.value {
+                } else if !is_same(known.value, sample.value) {
                     return None;
                 }
             }
@@ -210,7 +222,7 @@ impl Shape {
         let (mut ends, mut shifts, mut done) = (Vec::new(), vec![0], 0);
         for (at, known) in self.samples.iter_mut().enumerate() {
             let (value, (start, end)) = (notes.samples[at].value, notes.spans[at]);
-            let is_as_in = |known: &Known| known.gap == 0 && known.value == value;
+            let is_as_in = |known: &Known| known.gap == 0 && is_same(known.value, value);
             if is_steady(value) && is_as_in(known) && earlier.is_none_or(|shape| is_as_in(&shape.samples[at])) {
                 continue;
             }
@@ -225,6 +237,14 @@ impl Shape {
         bytes.shrink_to_fit();
         let packed = Packed::new(&bytes, &ends, &shifts);
         Form { bytes, packed }
+    }
+}
+
+/// Whether two figures look the same.
+fn is_same(a: Value, b: Value) -> bool {
+    match (a, b) {
+        (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits(),
+        _ => a == b,
     }
 }
 

@@ -72,7 +72,9 @@ impl Text {
         for part in snapshot.parts(group) {
             let (batch, blocks) = (&snapshot.batches()[part.batch as usize], &mut self.blocks[part.batch as usize]);
             let mut skip = part.skip.iter().peekable();
-            for (at, sample) in part.of(snapshot.batches()).samples.iter().enumerate() {
+            let samples = &part.of(snapshot.batches()).samples;
+            notes.part(samples.len());
+            for (at, sample) in samples.iter().enumerate() {
                 if skip.next_if(|&&skipped| skipped as usize == at).is_some() {
                     continue;
                 }

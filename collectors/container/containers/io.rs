@@ -145,17 +145,22 @@ fn of_unified(host: &mut Host, tree: &str, node: &mut Node<State>, disks: &mut D
     let Disks { still, told, .. } = disks;
     let is_below = !still.is_empty() && is_below(&node.path, still);
     told.clear();
-    if let Some(before) = node.own.moved.as_deref().filter(|_| is_below && !node.own.is_due) {
-        told.extend_from_slice(before);
+    let before = node.own.moved.take();
+    if let Some(figures) = before.as_deref().filter(|_| is_below && !node.own.is_due) {
+        told.extend_from_slice(figures);
+        node.own.moved = before;
         return Ok(());
     }
     let Some(text) = host.cgroup(tree, &node.path, "io.stat", &mut node.own.io[0])? else { return Ok(()) };
     unified(text, told);
-    if node.own.moved.as_deref() != Some(told) {
-        node.own.moved = Some(told.as_slice().into());
-    } else if !is_below && told.len() < DISKS_MAX && !node.children().is_empty() {
+    let has_moved = before.as_deref() != Some(told);
+    if has_moved && is_below {
+        // Since the one above was looked at. What else moved then is seen there in the next round.
+        still.clear();
+    } else if !has_moved && !is_below && told.len() < DISKS_MAX && !node.children().is_empty() {
         still.clone_from(&node.path);
     }
+    node.own.moved = if has_moved { Some(told.as_slice().into()) } else { before };
     Ok(())
 }
 

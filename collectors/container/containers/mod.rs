@@ -227,7 +227,12 @@ impl Reader {
                 io::look_above(host, trees, node, &mut self.disks, wanted),
                 pressure::look_above(host, trees, node, &mut self.stalls, wanted),
             ];
-            looked.into_iter().filter_map(Result::err).for_each(|error| out.fault(error));
+            for error in looked.into_iter().filter_map(Result::err) {
+                if matches!(error, Error::Gone { .. }) {
+                    return Life::Gone;
+                }
+                out.fault(error);
+            }
         }
         if wanted.is_empty() {
             return Life::Alive;

@@ -5,9 +5,9 @@
 //! two seconds only, and each in a rhythm of its own.
 
 use super::cpu::microseconds;
-use super::is_below;
 use super::metrics::{Metric, Page, Wanted};
 use super::state::State;
+use super::{is_below, survive};
 use crate::kit::cgroup::{Handle, Node, Trees};
 use crate::kit::{Error, Host, KeptFile, parse};
 use std::time::Duration;
@@ -103,9 +103,11 @@ pub(super) fn put(
     let Some(tree) = trees.of_pressure() else { return Ok(()) };
     for (at, (_, waiting, stalled)) in FILES.into_iter().enumerate() {
         if page.wanted.any(&[waiting, stalled]) {
-            let (some, full) = stalls.of(host, tree, node, at)?;
-            page.put(waiting, some.and_then(microseconds));
-            page.put(stalled, full.and_then(microseconds));
+            let told = stalls.of(host, tree, node, at).map(|(some, full)| {
+                page.put(waiting, some.and_then(microseconds));
+                page.put(stalled, full.and_then(microseconds));
+            });
+            survive(told, page)?;
         }
     }
     Ok(())

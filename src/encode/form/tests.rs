@@ -116,6 +116,30 @@ fn what_comes_or_goes_or_changes_places_is_never_written_into_the_old_form() {
 }
 
 #[test]
+fn where_a_family_ends_is_part_of_the_shape() {
+    let mut machine = Machine::default();
+    let put = |first: usize| {
+        move |batch: &mut Batch| {
+            for (at, device) in ["a", "b", "c"].into_iter().enumerate() {
+                let of = batch.entity(&["device"], [device]);
+                batch.put(if at < first { &BYTES } else { &UP }, of, 5u64);
+            }
+        }
+    };
+    for first in [2, 1, 2] {
+        assert_eq!([(); 3].map(|()| machine.fills(put(first))), [false, false, true], "{first}");
+    }
+}
+
+#[test]
+fn zeros_of_either_sign_are_told_apart() {
+    let mut machine = Machine::default();
+    for zero in [0.0, -0.0, 0.0] {
+        (0..3).for_each(|_| _ = machine.fills(|batch| batch.put(&LOAD, batch.machine(), zero)));
+    }
+}
+
+#[test]
 fn each_format_has_its_own_form() {
     let mut machine = Machine::default();
     for format in [Format::Text, Format::OpenMetrics, Format::Text] {

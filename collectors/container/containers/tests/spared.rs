@@ -222,6 +222,14 @@ fn disks_are_read_of_where_something_moved_above() {
     // Seldom, all are looked at whatever is told above.
     opened.advance(SELDOM);
     assert_eq!(bytes(&mut opened), [30, 11, 10, 40]);
+    // One that tells of nothing any more is told of no more, whatever is above.
+    assert_eq!(bytes(&mut opened), [30, 11, 10, 40]);
+    tree.remove(&format!("cgroup/docker/{}/io.stat", id(3)));
+    opened.advance(SELDOM);
+    assert_eq!([bytes(&mut opened), bytes(&mut opened)], [[30, 11, 0, 40]; 2]);
+    says(3, 10);
+    opened.advance(SELDOM);
+    assert_eq!(bytes(&mut opened), [30, 11, 10, 40]);
     // Who tells of nothing above is not believed.
     tree.remove("cgroup/docker/io.stat");
     says(3, 12);
