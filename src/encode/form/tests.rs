@@ -173,17 +173,24 @@ fn distributions_and_long_pages_have_no_form() {
 }
 
 proptest! {
+    /// Of each device, whether it has the one family, the other, or both; some rounds are like the one before.
     #[test]
     fn whatever_happens_pages_are_as_without_a_form(
-        rounds in prop::collection::vec(prop::collection::vec(("[a-c]|\\PC{0,9}", any::<u64>(), any::<bool>()), 0..6), 1..6),
-        order in prop::collection::vec(any::<prop::sample::Index>(), 1..20),
+        names in prop::array::uniform3("[a-c]|\\PC{0,9}"),
+        rounds in prop::collection::vec((prop::array::uniform3(prop_oneof![9 => 1..3u8, 1 => 0..4u8]), prop::array::uniform3(0..3u64), 1..5), 1..9),
     ) {
         let mut machine = Machine::default();
-        for at in order {
-            let mut seen = std::collections::BTreeSet::new();
-            let figures = at.get(&rounds).iter().filter(|(device, ..)| seen.insert(device));
-            let figures: Vec<_> = figures.map(|(device, bytes, is_up)| (device.as_str(), *bytes, *is_up)).collect();
-            machine.fills(|batch| devices(batch, &figures));
+        for (families, figures, times) in rounds {
+            for time in 0..times {
+                machine.fills(|batch| {
+                    for ((name, families), figure) in names.iter().zip(families).zip(figures) {
+                        let of = batch.entity(&["device"], [name]);
+                        let has = |family: u8| families & family > 0;
+                        batch.put_some(&BYTES, of, has(1).then_some(figure.pow(time as u32)));
+                        batch.put_some(&UP, of, has(2).then_some(figure));
+                    }
+                });
+            }
         }
     }
 }
