@@ -113,12 +113,16 @@ impl Notes {
     }
 
     pub(super) fn group(&mut self, at: usize) {
-        self.groups.push(at as u32);
+        if self.is_fit {
+            self.groups.push(at as u32);
+        }
     }
 
     /// Notes that so many samples of a group come from one batch.
     pub(super) fn part(&mut self, samples: usize) {
-        self.parts.push(samples as u32);
+        if self.is_fit {
+            self.parts.push(samples as u32);
+        }
     }
 
     /// Notes that a figure was written from `start` to `end`.
