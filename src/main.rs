@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     collectors::kit::share_heap();
+    collectors::kit::raise_open_files();
     let written = Written::for_this_process();
     let loaded = match daemon::apart(|| written.load()) {
         Ok(loaded) => loaded,

@@ -2,13 +2,10 @@
 
 use super::calls::Replay;
 use super::cgroup::{Healths, Names, Written};
+use super::handles::Rooms;
 use super::{Child, Clock, lock};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-/// How many files are kept open at most; each costs about 5 KiB of kernel memory.
-pub const HANDLES_MAX: usize = 1024;
 
 /// How many buffers are kept for the collectors to come: as many as read at a time where all is well.
 const BUFFERS_MAX: usize = 2;
@@ -92,7 +89,7 @@ pub struct Machine {
     /// How those containers are whose runtime looks after that.
     pub healths: Healths,
     net: String,
-    handles: AtomicUsize,
+    pub(super) rooms: Rooms,
     pub(super) readings: Mutex<Vec<Reading>>,
     /// Those that no collector reads into now.
     buffers: Mutex<Vec<Vec<u8>>>,
@@ -118,11 +115,11 @@ impl Reading {
 impl Machine {
     /// The machine behind `roots`.
     pub fn new(roots: Roots, clock: Clock, replay: Option<Replay>, child: Child) -> Arc<Self> {
-        let (net, handles) = (roots.net(), AtomicUsize::new(0));
+        let (net, rooms) = (roots.net(), Rooms::new());
         let (readings, buffers) = (Mutex::default(), Mutex::default());
         let (walker, written, names) = (child.another(), Written::default(), Names::new(clock.clone()));
         let healths = Healths::default();
-        Arc::new(Self { roots, clock, replay, child, walker, names, written, healths, net, handles, readings, buffers })
+        Arc::new(Self { roots, clock, replay, child, walker, names, written, healths, net, rooms, readings, buffers })
     }
 
     /// A buffer to read into: the one that was used last, if there is one.
@@ -152,25 +149,8 @@ impl Machine {
         path.trim_end_matches('/')
     }
 
-    /// How many files are kept open.
+    /// How many files and folders are kept open.
     pub fn handles(&self) -> usize {
-        self.handles.load(Ordering::Relaxed)
-    }
-
-    /// Room for one more kept file, until the permit is dropped.
-    pub(super) fn permit(self: &Arc<Self>) -> Option<Permit> {
-        let taken =
-            self.handles.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < HANDLES_MAX).then_some(n + 1));
-        taken.is_ok().then(|| Permit(Arc::clone(self)))
-    }
-}
-
-/// The right to keep one file open.
-#[derive(Debug)]
-pub(super) struct Permit(Arc<Machine>);
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.handles.fetch_sub(1, Ordering::Relaxed);
+        self.rooms.taken()
     }
 }

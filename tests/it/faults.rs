@@ -208,3 +208,34 @@ fn a_log_that_nobody_reads_holds_nothing_up() {
     process.kill().unwrap();
     process.wait().unwrap();
 }
+
+/// The program, started where a process may have only so many files open at first, or at all.
+fn within(limits: &str) -> Daemon {
+    let wanted = Daemon::command("127.0.0.1:0", &[]);
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit {limits} && exec \"$0\" \"$@\"")]).arg(wanted.get_program());
+    command.args(wanted.get_args()).stdin(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+    Daemon::of(command.spawn().unwrap())
+}
+
+#[test]
+fn files_that_are_kept_leave_room_for_others() {
+    let daemon = within("-n 48");
+    for _ in 0..4 {
+        let page = daemon.get("/metrics");
+        assert_eq!(figure(&page, "process_max_fds"), Some(48.0));
+        assert!(figure(&page, "wholenode_kept_handles") <= Some(24.0));
+        let errors = page.lines().filter(|line| line.starts_with("wholenode_read_errors_total{collector=\"net"));
+        errors.for_each(|line| assert!(line.ends_with(" 0"), "{line}"));
+        std::thread::sleep(Duration::from_millis(120));
+    }
+}
+
+#[test]
+fn more_files_than_at_first_may_be_opened_where_that_is_allowed() {
+    let daemon = within("-S -n 100");
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let most = line.split_whitespace().nth(4).unwrap().parse().unwrap_or(f64::INFINITY);
+    assert_eq!(figure(&daemon.get("/metrics"), "process_max_fds"), Some(4096f64.min(most)));
+}

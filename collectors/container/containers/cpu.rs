@@ -77,13 +77,7 @@ fn put_each(host: &mut Host, trees: &Trees, node: &Node<State>, page: &mut Page<
 }
 
 fn of_unified(host: &mut Host, node: &mut Node<State>) -> Result<Times, Error> {
-    // One file of each cgroup is kept; a second one would spare less than it takes.
-    let text = if node.is_heard && !node.pulse.is_kept() {
-        host.cgroup("", &node.path, "cpu.stat", &mut node.pulse)?
-    } else {
-        host.cgroup_kept("", &node.path, "cpu.stat", &mut node.pulse)?
-    };
-    Ok(text.map(stat).unwrap_or_default())
+    Ok(host.cgroup_kept("", &node.path, "cpu.stat", &mut node.pulse)?.map(stat).unwrap_or_default())
 }
 
 fn of_separate(host: &mut Host, trees: &Trees, node: &mut Node<State>, page: &mut Page<'_>) -> Result<Times, Error> {

@@ -92,6 +92,8 @@ pub(super) struct Networks {
     asked: Option<Duration>,
     /// The numbers of the files that were told in this round.
     told: Vec<u64>,
+    /// When this round came here, by [`Host::monotonic`].
+    now: Duration,
 }
 
 /// What became of asking for a container's network.
@@ -107,7 +109,8 @@ enum Found {
 impl Networks {
     pub(super) fn new() -> Self {
         let dev = KeptFile::new(Root::Net, "dev").lines();
-        Self { dev, sockets: Sockets::default(), own: Vec::new(), asked: None, told: Vec::new() }
+        let (sockets, own, told) = Default::default();
+        Self { dev, sockets, own, asked: None, told, now: Duration::ZERO }
     }
 
     /// Puts what the machine's interfaces have sent and received.
@@ -123,11 +126,11 @@ impl Networks {
 
     /// Puts the networks of all containers, when all have been visited.
     pub(super) fn put(&mut self, host: &mut Host, forest: &mut Forest<State>, out: &mut Batch) {
-        let now = host.monotonic();
-        if self.asked.is_none_or(|asked| now >= asked + SELDOM) {
+        self.now = host.monotonic();
+        if self.asked.is_none_or(|asked| self.now >= asked + SELDOM) {
             let numbers = [host.file_number(Root::Net, "dev"), host.file_number(Root::Proc, "1/net/dev")];
             self.own = numbers.into_iter().flatten().collect();
-            self.asked = Some(now);
+            self.asked = Some(self.now);
         }
         self.told.clear();
         let (trees, root) = forest.parts();
@@ -189,7 +192,7 @@ impl Networks {
         place: Place,
         out: &mut Batch,
     ) -> Found {
-        let now = host.monotonic();
+        let now = self.now;
         node.own.network.tells = false;
         if now < node.own.network.rests {
             return if node.own.network.pid.is_some() { Found::Elsewhere } else { Found::Nothing };
@@ -197,7 +200,7 @@ impl Networks {
         let mut page = Page { out, of: place.of, wanted: place.wanted };
         // A second time, because a process may have ended, and another one have come under its number.
         for _ in 0..2 {
-            let Some(pid) = find(host, trees, node, &mut page) else { return Found::Nothing };
+            let Some(pid) = find(host, trees, node, now, &mut page) else { return Found::Nothing };
             let seat = &mut node.own.network;
             match host.read_list(Root::Proc, format_args!("{pid}/net/dev"), BYTES_MAX) {
                 Ok((number, _)) if *seat.number.get_or_insert(number) != number => seat.forget(),
@@ -249,11 +252,11 @@ fn is_sandbox(node: &Node<State>) -> bool {
 }
 
 /// The process that is known, or one that is looked for.
-fn find(host: &mut Host, trees: &Trees, node: &mut Node<State>, page: &mut Page<'_>) -> Option<u32> {
+fn find(host: &mut Host, trees: &Trees, node: &mut Node<State>, now: Duration, page: &mut Page<'_>) -> Option<u32> {
     if node.own.network.pid.is_none() {
         let first = processes::first(host, trees, node);
         let (pid, has_others) = page.out.found(first).unwrap_or_default();
-        let (now, seat) = (host.monotonic(), &mut node.own.network);
+        let seat = &mut node.own.network;
         seat.pid = pid;
         if pid.is_some() {
             seat.lacks = None;

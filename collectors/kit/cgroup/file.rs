@@ -1,7 +1,7 @@
 //! Reading the files of cgroups.
 
+use super::super::handles::Permit;
 use super::super::host::{fill_lines, fill_whole, is_kernel_tree};
-use super::super::machine::Permit;
 use super::super::{Error, Host, Root};
 use super::Trees;
 use rustix::fd::OwnedFd;
@@ -121,7 +121,7 @@ impl Host {
         };
         if keep
             && is_kernel_tree(&opened)
-            && let Some(permit) = self.machine.permit()
+            && let Some(permit) = Permit::to_keep(&self.machine)
         {
             handle.0 = State::Kept { fd: opened, _permit: permit };
         }

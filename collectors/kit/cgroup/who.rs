@@ -147,7 +147,7 @@ impl Names {
 
     /// Those who were asked for in the last two minutes and whom nobody has named yet, sorted.
     pub fn wanted(&self) -> Vec<(Runtime, String)> {
-        let now = self.clock.monotonic();
+        let now = self.clock.coarse();
         let book = lock(&self.book);
         let wanted = book.entries.iter().filter(|(_, entry)| entry.is_wanted(now));
         let mut wanted: Vec<_> = wanted.map(|(id, entry)| (entry.runtime, id.to_string())).collect();
@@ -160,7 +160,7 @@ impl Names {
         if !is_listed(runtime, id) {
             return;
         }
-        let now = self.clock.monotonic();
+        let now = self.clock.coarse();
         let mut book = lock(&self.book);
         let book = &mut *book;
         book.sweep(now);
@@ -191,7 +191,7 @@ impl Names {
     /// A cgroup of this identity was made: what its files say may have changed since they were read.
     pub fn renew(&self, id: &str) {
         const JUST_NOW: Duration = Duration::from_secs(1);
-        let now = self.clock.monotonic();
+        let now = self.clock.coarse();
         if let Some(entry) = lock(&self.book).entries.get_mut(id)
             && now.saturating_sub(entry.read) >= JUST_NOW
         {
@@ -212,7 +212,7 @@ impl Names {
 
     /// Why files could not be read, while someone is not named.
     pub fn trouble(&self) -> Option<Error> {
-        let now = self.clock.monotonic();
+        let now = self.clock.coarse();
         let mut book = lock(&self.book);
         if book.trouble.is_some() && !book.entries.values().any(|entry| entry.is_wanted(now)) {
             book.trouble = None;
@@ -221,7 +221,7 @@ impl Names {
     }
 
     fn ask(&self, runtime: Runtime, id: &str) -> Asked {
-        let now = self.clock.monotonic();
+        let now = self.clock.coarse();
         let mut book = lock(&self.book);
         book.sweep(now);
         let keep = book.keep.clone();
@@ -250,7 +250,7 @@ impl Names {
         found: Result<Option<Named>, Error>,
         is_of: &mut dyn FnMut(u32) -> bool,
     ) -> (Option<Arc<Named>>, bool) {
-        let now = self.clock.monotonic();
+        let now = self.clock.coarse();
         let mut book = lock(&self.book);
         let book = &mut *book;
         let named = match found {

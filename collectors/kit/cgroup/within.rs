@@ -5,8 +5,8 @@
 //! file takes twenty times as much. Where one tree has all files of a cgroup, many files share the one folder.
 
 use super::super::Host;
+use super::super::handles::FolderPermit;
 use super::super::host::is_kernel_tree;
-use super::super::machine::Permit;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 
@@ -19,7 +19,7 @@ pub(in crate::kit) enum Folder {
     /// It can't be kept.
     None,
     /// It is here. As a kept file does, it holds nothing back when its cgroup is removed, and nothing is found in it then.
-    Kept { fd: OwnedFd, _permit: Permit },
+    Kept { fd: OwnedFd, _permit: FolderPermit },
 }
 
 /// Which cgroup is looked at, and its folder.
@@ -62,7 +62,7 @@ impl Host {
         if self.within.is_in
             && self.within.path == path
             && matches!(self.within.folder, Folder::Unknown)
-            && let Some(permit) = self.machine.permit()
+            && let Some(permit) = FolderPermit::to_keep(&self.machine)
         {
             let folder = self.path.rsplit_once('/').map_or("/", |(folder, _)| folder);
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -1,8 +1,9 @@
 //! Files that are read every round.
 
 use super::{BUFFER_KEPT, Error, Host, Root, fill, is_kernel_tree};
+use crate::kit::handles::Permit;
 use crate::kit::lock;
-use crate::kit::machine::{Permit, Reading};
+use crate::kit::machine::Reading;
 use rustix::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -177,7 +178,7 @@ impl Host {
         if !file.rarely
             && file.is_of_the_whole_machine()
             && is_kernel_tree(&handle)
-            && let Some(permit) = self.machine.permit()
+            && let Some(permit) = Permit::to_keep(&self.machine)
         {
             file.handle = Some((handle, permit));
         }

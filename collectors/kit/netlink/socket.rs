@@ -1,7 +1,8 @@
 //! The sockets: one for each subsystem, kept, in the machine's own network namespace.
 
 use super::{HEADER, Message, Protocol, Request, array_at, u16_at, u32_at};
-use crate::kit::machine::{Machine, Permit};
+use crate::kit::Machine;
+use crate::kit::handles::Permit;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -73,7 +74,7 @@ impl Sockets {
                     None => create(door)?,
                     Some(network) => create_in(network, door)?,
                 };
-                self.open.push((door, socket, machine.permit()));
+                self.open.push((door, socket, Permit::to_keep(machine)));
                 self.open.len() - 1
             }
         };

@@ -1,7 +1,7 @@
 //! News of interfaces, without asking for any of their attributes.
 
-use crate::kit::machine::{Machine, Permit};
-use crate::kit::{Host, Roots};
+use crate::kit::handles::Permit;
+use crate::kit::{Host, Machine, Roots};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
@@ -53,7 +53,7 @@ impl Host {
 
 /// Listens, if there is room for one more handle.
 fn listen(machine: &Arc<Machine>) -> Option<(OwnedFd, Permit)> {
-    let permit = machine.permit()?;
+    let permit = Permit::to_keep(machine)?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     // No protocol is number 0: NETLINK_ROUTE.
     let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None).ok()?;

@@ -42,7 +42,7 @@ pub(super) fn learn(pods: &mut HashMap<Box<str>, Pod>, named: &Named, now: Durat
 impl Names {
     /// The namespace and the name of a pod, as far as one of its containers has told them.
     pub fn pod(&self, uid: &str) -> Option<(Arc<str>, Arc<str>)> {
-        let now = self.clock.monotonic();
+        let now = self.clock.coarse();
         let mut book = lock(&self.book);
         let pod = book.pods.get_mut(uid)?;
         pod.asked = now;
@@ -51,7 +51,7 @@ impl Names {
 
     /// Whether it is time to look for containers of a pod that is not known.
     fn pod_is_due(&self, uid: &str) -> bool {
-        let now = self.clock.monotonic();
+        let now = self.clock.coarse();
         let mut book = lock(&self.book);
         let Book { pods, .. } = &mut *book;
         if pods.len() >= PODS_MAX && !pods.contains_key(uid) {
