@@ -88,7 +88,7 @@ impl Page {
 
     fn encode(&mut self) {
         let snapshot = Snapshot::new(vec![Arc::clone(&self.batch)]);
-        self.out = self.text.page(&snapshot, Format::Text, std::mem::take(&mut self.out)).into();
+        self.out = self.text.page(&snapshot, Format::Text, std::mem::take(&mut self.out));
     }
 }
 

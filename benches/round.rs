@@ -297,7 +297,7 @@ fn compare() {
     let mut text = Text::default();
     let selection: std::sync::Arc<[usize]> = selection.into();
     let ask = |wait| engine.work(&engine.begin(selection.clone(), wait)).unwrap();
-    let mut page: Vec<u8> = text.page(&ask(Duration::from_secs(10)), Format::Text, Vec::new()).into();
+    let mut page = text.page(&ask(Duration::from_secs(10)), Format::Text, Vec::new());
     println!(
         "{} samples, {} bytes",
         page.split(|&byte| byte == b'\n').filter(|line| !line.starts_with(b"#")).count() - 1,
@@ -311,7 +311,7 @@ fn compare() {
     ratios.case("open, read, close", || reopen(&paths, &mut buffer));
     ratios.case("a round of the engine", || _ = black_box(ask(Duration::from_secs(1))));
     ratios.case("a round of the engine, and its page", || {
-        page = text.page(&ask(Duration::from_secs(1)), Format::Text, std::mem::take(&mut page)).into();
+        page = text.page(&ask(Duration::from_secs(1)), Format::Text, std::mem::take(&mut page));
     });
     ratios.print();
     criterion.final_summary();

@@ -178,7 +178,7 @@ pub fn once(config: &Config, group: Option<Group>) -> Result<Vec<u8>, String> {
     start_log(config);
     let (engine, source) = assemble(config)?;
     let selection = engine.select(group.map(Group::name), &[], &[])?;
-    Ok(source.encode(&engine.ask_once(selection.into(), ONCE), encode::Format::Text).into())
+    Ok(source.encode(&engine.ask_once(selection.into(), ONCE), encode::Format::Text, false).bytes)
 }
 
 /// Pushes once to all endpoints.

@@ -35,6 +35,7 @@ struct Page {
     source: Source,
     ask: Ask,
     format: Format,
+    gzip: bool,
 }
 
 impl Source {
@@ -50,8 +51,8 @@ impl Source {
         *lock(&self.0.encoders) = Encoders { families: Arc::new(families), idle: Vec::new() };
     }
 
-    /// The page of a snapshot.
-    pub fn encode(&self, snapshot: &Snapshot, format: Format) -> encode::Page {
+    /// The page of a snapshot, packed by gzip if that is wanted and worth it.
+    pub fn encode(&self, snapshot: &Snapshot, format: Format, gzip: bool) -> encode::Page {
         let (families, idle) = {
             let mut encoders = lock(&self.0.encoders);
             (Arc::clone(&encoders.families), encoders.idle.pop())
@@ -62,8 +63,12 @@ impl Source {
         });
         // With some room: to grow, it would be copied into one twice as long.
         let length = self.0.length.load(Relaxed);
-        let page = encoder.page(snapshot, format, Vec::with_capacity(length + length / 16 + 1024));
-        self.0.length.store(page.text().len(), Relaxed);
+        let room = length + length / 16 + 1024;
+        let page = match gzip {
+            true => encoder.packed(snapshot, format, room),
+            false => encode::Page::plain(encoder.page(snapshot, format, Vec::with_capacity(room))),
+        };
+        self.0.length.store(page.length, Relaxed);
         let mut encoders = lock(&self.0.encoders);
         if Arc::ptr_eq(&encoders.families, &families) {
             encoders.idle.push(encoder);
@@ -77,16 +82,16 @@ impl Pages for Source {
         self.0.engine.select(group, collect, exclude).map(Selection::from)
     }
 
-    fn begin(&self, selection: &Selection, format: Format, patience: Duration) -> Box<dyn Making> {
+    fn begin(&self, selection: &Selection, format: Format, gzip: bool, patience: Duration) -> Box<dyn Making> {
         let ask = self.0.engine.begin(Arc::clone(selection), patience);
-        Box::new(Page { source: self.clone(), ask, format })
+        Box::new(Page { source: self.clone(), ask, format, gzip })
     }
 }
 
 impl Making for Page {
     fn make(&self) -> Option<encode::Page> {
         let snapshot = self.source.0.engine.work(&self.ask)?;
-        Some(self.source.encode(&snapshot, self.format))
+        Some(self.source.encode(&snapshot, self.format, self.gzip))
     }
 
     fn is_held_up(&self) -> bool {

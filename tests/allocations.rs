@@ -96,14 +96,14 @@ impl Pages for OneWord {
         Ok(Arc::new([]))
     }
 
-    fn begin(&self, _: &Selection, _: Format, _: Duration) -> Box<dyn Making> {
+    fn begin(&self, _: &Selection, _: Format, _: bool, _: Duration) -> Box<dyn Making> {
         Box::new(OneWord)
     }
 }
 
 impl Making for OneWord {
     fn make(&self) -> Option<Page> {
-        Some(b"word 1\n".to_vec().into())
+        Some(Page::plain(b"word 1\n".to_vec()))
     }
 
     fn is_held_up(&self) -> bool {
@@ -116,7 +116,7 @@ fn per_round(engine: &Engine, selection: &[usize]) -> usize {
     let (mut text, mut page) = (Text::default(), Vec::with_capacity(1 << 20));
     let mut round = || {
         let ask = engine.begin(selection.into(), Duration::from_secs(10));
-        page = text.page(&engine.work(&ask).unwrap(), Format::Text, std::mem::take(&mut page)).into();
+        page = text.page(&engine.work(&ask).unwrap(), Format::Text, std::mem::take(&mut page));
     };
     // Collectors open, buffers grow.
     (0..5).for_each(|_| round());

@@ -23,7 +23,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use wholenode::encode::{Format, Gzip, Text};
+use wholenode::encode::{Format, Text};
 use wholenode::engine::{Engine, Instruments};
 use wholenode::page::Source;
 
@@ -36,9 +36,7 @@ struct Pages {
     source: Source,
     selection: Arc<[usize]>,
     text: Text,
-    gzip: Gzip,
     page: Vec<u8>,
-    packed: Vec<u8>,
 }
 
 impl Pages {
@@ -49,8 +47,7 @@ impl Pages {
         engine.configure(&[Chosen { spec: &SPEC, options: Options::new(SPEC.options, &[]).unwrap() }]);
         let selection = engine.select(None, &[], &[]).unwrap().into();
         let source = Source::new(Arc::clone(&engine), Filter::default());
-        let (text, gzip) = (Text::default(), Gzip::default());
-        Self { engine, source, selection, text, gzip, page: Vec::new(), packed: Vec::new() }
+        Self { engine, source, selection, text: Text::default(), page: Vec::new() }
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -59,19 +56,12 @@ impl Pages {
 
     fn round(&mut self) {
         let snapshot = self.snapshot();
-        self.page = self.text.page(&snapshot, Format::Text, std::mem::take(&mut self.page)).into();
+        self.page = self.text.page(&snapshot, Format::Text, std::mem::take(&mut self.page));
     }
 
-    /// A page as the daemon makes it, which keeps none.
+    /// A page as the daemon makes it for Prometheus, and keeps none.
     fn give_out(&mut self) {
-        let page = self.source.encode(&self.snapshot(), Format::Text);
-        page.pack(&mut self.gzip, &mut Vec::with_capacity(page.text().len() / 4));
-    }
-
-    fn packed(&mut self) {
-        self.round();
-        self.packed.clear();
-        self.gzip.pack(&self.page, &mut self.packed);
+        self.source.encode(&self.snapshot(), Format::Text, true);
     }
 
     fn samples(&self) -> usize {
@@ -109,7 +99,7 @@ fn compare(criterion: &mut Criterion, count: usize, name: &'static str) {
     }
     ratios.case("open, read, close", || reopen(&paths, &mut buffer));
     ratios.case("a round, and its page", || pages.round());
-    ratios.case("a round, its page, and gzip", || pages.packed());
+    ratios.case("a round, its page, and gzip", || pages.give_out());
     ratios.print();
 }
 

@@ -9,49 +9,18 @@ use std::sync::Arc;
 const FIGURES_MAX: usize = 512;
 const BYTES_MAX: usize = 64 << 10;
 
-/// A page of text, and perhaps the form that it was filled into.
-#[derive(Debug)]
-pub struct Page {
-    text: Vec<u8>,
-    filled: Option<Filled>,
-}
-
-impl Page {
-    pub(super) fn new(text: Vec<u8>, filled: Option<Filled>) -> Self {
-        Self { text, filled }
-    }
-
-    /// The page as it is read.
-    pub fn text(&self) -> &[u8] {
-        &self.text
-    }
-
-    /// Appends the page as one gzip member.
-    pub fn pack(&self, gzip: &mut Gzip, out: &mut Vec<u8>) {
-        match &self.filled {
-            Some(Filled { form, shifts }) => gzip.pack_known(&self.text, &form.packed, shifts, out),
-            None => gzip.pack(&self.text, out),
-        }
-    }
-}
-
-impl From<Vec<u8>> for Page {
-    fn from(text: Vec<u8>) -> Self {
-        Self::new(text, None)
-    }
-}
-
-impl From<Page> for Vec<u8> {
-    fn from(page: Page) -> Self {
-        page.text
-    }
-}
-
 /// The form of a page, and how much further back than in the form each of its pieces is.
 #[derive(Debug)]
 pub(super) struct Filled {
     form: Arc<Form>,
     shifts: Vec<u32>,
+}
+
+impl Filled {
+    /// Appends the text that was filled into the form as one gzip member.
+    pub(super) fn pack(&self, text: &[u8], gzip: &mut Gzip, out: &mut Vec<u8>) {
+        gzip.pack_known(text, &self.form.packed, &self.shifts, out);
+    }
 }
 
 /// A page without those figures that differ from one time to the next.

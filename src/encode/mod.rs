@@ -3,11 +3,12 @@
 mod form;
 mod gzip;
 pub mod otlp;
+mod page;
 mod text;
 mod wire;
 
-pub use form::Page;
 pub use gzip::Gzip;
+pub use page::Page;
 pub use text::Text;
 
 /// The form of a page.

@@ -1,6 +1,8 @@
 //! Snapshot → Prometheus text 0.0.4 or OpenMetrics 1.0.
 
-use super::form::{Forms, Notes, Page};
+use super::form::{Filled, Forms, Notes};
+use super::gzip::Gzip;
+use super::page::{Page, Sheet};
 use super::{Format, wire};
 use collectors::model::{Distribution, Entity, Family, Group, Kind, Labels, Layout, Snapshot, Value};
 use std::fmt;
@@ -14,6 +16,7 @@ pub struct Text {
     heads: Heads,
     /// The label blocks of each batch.
     blocks: Vec<Blocks>,
+    gzip: Option<Gzip>,
 }
 
 /// Which families are on the pages. It never changes, so that what is known of a page is known of the next one.
@@ -38,16 +41,31 @@ impl Text {
     }
 
     /// The page of a snapshot, its families sorted by name. It takes the memory of `out`.
-    pub fn page(&mut self, snapshot: &Snapshot, format: Format, mut out: Vec<u8>) -> Page {
-        out.clear();
-        let filled = self.forms.fill(snapshot, format, &mut out);
-        if filled.is_none() {
-            self.write(snapshot, format, &mut out);
-        }
-        Page::new(out, filled)
+    pub fn page(&mut self, snapshot: &Snapshot, format: Format, out: Vec<u8>) -> Vec<u8> {
+        let mut sheet = Sheet::plain(out);
+        self.make(snapshot, format, &mut sheet);
+        sheet.text
     }
 
-    fn write(&mut self, snapshot: &Snapshot, format: Format, out: &mut Vec<u8>) {
+    /// The same page, packed by gzip if it is long enough for that. It will probably be of this length.
+    pub fn packed(&mut self, snapshot: &Snapshot, format: Format, length: usize) -> Page {
+        let mut sheet = Sheet::packed(length, self.gzip.take().unwrap_or_default());
+        let filled = self.make(snapshot, format, &mut sheet);
+        let (page, gzip) = sheet.end(filled);
+        self.gzip = gzip;
+        page
+    }
+
+    /// Writes a page; tells if it was filled into a form.
+    pub(super) fn make(&mut self, snapshot: &Snapshot, format: Format, sheet: &mut Sheet) -> Option<Filled> {
+        let filled = self.forms.fill(snapshot, format, &mut sheet.text);
+        if filled.is_none() {
+            self.write(snapshot, format, sheet);
+        }
+        filled
+    }
+
+    fn write(&mut self, snapshot: &Snapshot, format: Format, sheet: &mut Sheet) {
         self.heads.prepare(snapshot, format);
         self.blocks.resize_with(snapshot.batches().len(), Blocks::default);
         for (blocks, batch) in self.blocks.iter_mut().zip(snapshot.batches()) {
@@ -58,17 +76,18 @@ impl Text {
             let family = snapshot.family(group);
             if (self.keep.0)(family) {
                 notes.group(at);
-                out.extend_from_slice(self.heads.of(at));
-                self.lines(snapshot, group, &Name { sample: &family.name, kind: family.kind, format }, out, &mut notes);
+                sheet.text.extend_from_slice(self.heads.of(at));
+                let name = Name { sample: &family.name, kind: family.kind, format };
+                self.lines(snapshot, group, &name, sheet, &mut notes);
             }
         }
         if format == Format::OpenMetrics {
-            out.extend_from_slice(b"# EOF\n");
+            sheet.text.extend_from_slice(b"# EOF\n");
         }
-        self.forms.learn(snapshot, format, notes, out);
+        self.forms.learn(snapshot, format, notes, &sheet.text);
     }
 
-    fn lines(&mut self, snapshot: &Snapshot, group: &Group, name: &Name, out: &mut Vec<u8>, notes: &mut Notes) {
+    fn lines(&mut self, snapshot: &Snapshot, group: &Group, name: &Name, sheet: &mut Sheet, notes: &mut Notes) {
         for part in snapshot.parts(group) {
             let (batch, blocks) = (&snapshot.batches()[part.batch as usize], &mut self.blocks[part.batch as usize]);
             let mut skip = part.skip.iter().peekable();
@@ -78,7 +97,8 @@ impl Text {
                 if skip.next_if(|&&skipped| skipped as usize == at).is_some() {
                     continue;
                 }
-                let block = blocks.of(sample.of);
+                sheet.turn(notes);
+                let (block, out) = (blocks.of(sample.of), &mut sheet.text);
                 match sample.value {
                     Value::Distribution(at) => {
                         notes.give_up();
@@ -280,116 +300,4 @@ impl<'a> Block<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use collectors::model::{Batch, counter, gauge, untyped};
-    use std::borrow::Cow;
-
-    static UP: Family = gauge("up", "Is it \"up\"?\nYes.", &[]);
-    static BYTES: Family = counter("bytes_total", "Bytes.", &["device", "way"]);
-    static ODD: Family = counter("failcnt", "Not named like a counter.", &[]);
-    static RAW: Family = untyped("raw", "", &[]);
-    const fn family(name: &'static str, help: &'static str, kind: Kind) -> Family {
-        Family { name: Cow::Borrowed(name), help: Cow::Borrowed(help), kind, labels: &[], semconv: None }
-    }
-    static SIZES: Family = family("sizes", "Sizes.", Kind::Histogram);
-    static TIMES: Family = family("times", "Times.", Kind::Summary);
-
-    fn snapshot() -> Snapshot {
-        let mut batch = Batch::new(100);
-        let machine = batch.machine();
-        batch.put(&UP, machine, true);
-        for device in ["eth0", "a\\\"\n"] {
-            let device = batch.entity(&["device"], [device]);
-            for way in ["in", "out"] {
-                let way = batch.part(device, &["way"], [way]);
-                batch.put(&BYTES, way, Value::Scaled(150, 2));
-            }
-        }
-        batch.put(&ODD, machine, 7u64);
-        batch.put(&RAW, machine, f64::NAN);
-        let a = batch.entity(&["a"], ["x"]);
-        let points = vec![(0.5, 1.0), (10.0, 2.0), (f64::INFINITY, 3.0)];
-        batch.put_distribution(&SIZES, a, Distribution { points, count: Some(3.0), sum: Some(11.5) });
-        batch.put_distribution(
-            &TIMES,
-            machine,
-            Distribution { points: vec![(0.99, 2.5)], count: Some(1.0), sum: None },
-        );
-        Snapshot::new(vec![Arc::new(batch)])
-    }
-
-    fn page(format: Format) -> String {
-        String::from_utf8(Text::default().page(&snapshot(), format, Vec::new()).into()).unwrap()
-    }
-
-    #[test]
-    fn text_0_0_4() {
-        assert_eq!(
-            page(Format::Text),
-            r#"# HELP bytes_total Bytes.
-# TYPE bytes_total counter
-bytes_total{device="eth0",way="in"} 1.5
-bytes_total{device="eth0",way="out"} 1.5
-bytes_total{device="a\\\"\n",way="in"} 1.5
-bytes_total{device="a\\\"\n",way="out"} 1.5
-# HELP failcnt Not named like a counter.
-# TYPE failcnt counter
-failcnt 7
-# TYPE raw untyped
-raw NaN
-# HELP sizes Sizes.
-# TYPE sizes histogram
-sizes_bucket{a="x",le="0.5"} 1
-sizes_bucket{a="x",le="10"} 2
-sizes_bucket{a="x",le="+Inf"} 3
-sizes_sum{a="x"} 11.5
-sizes_count{a="x"} 3
-# HELP times Times.
-# TYPE times summary
-times{quantile="0.99"} 2.5
-times_count 1
-# HELP up Is it "up"?\nYes.
-# TYPE up gauge
-up 1
-"#
-        );
-    }
-
-    #[test]
-    fn openmetrics_1_0() {
-        let page = page(Format::OpenMetrics);
-        assert!(page.starts_with("# HELP bytes Bytes.\n# TYPE bytes counter\nbytes_total{"));
-        assert!(page.contains("# TYPE failcnt unknown\nfailcnt 7\n# TYPE raw unknown\n"));
-        assert!(page.contains("# HELP up Is it \\\"up\\\"?\\nYes.\n"));
-        assert!(page.contains("sizes_bucket{a=\"x\",le=\"10.0\"} 2\n"));
-        assert!(page.ends_with("up 1\n# EOF\n"));
-    }
-
-    #[test]
-    fn families_can_be_left_out_and_the_writer_used_again() {
-        let (mut text, snapshot) = (Text::keeping(|family| family.name == "up"), snapshot());
-        for _ in 0..2 {
-            let page = text.page(&snapshot, Format::Text, Vec::new());
-            assert_eq!(page.text(), b"# HELP up Is it \"up\"?\\nYes.\n# TYPE up gauge\nup 1\n");
-        }
-    }
-
-    #[test]
-    fn a_writer_used_again_keeps_nothing_that_has_changed() {
-        let page = |text: &mut Text, layout: &mut Arc<Layout>, device: &str, format| {
-            let mut batch = Batch::new(10);
-            let of = batch.entity(&["device"], [device]);
-            batch.put(&BYTES, of, 1u64);
-            let snapshot = Snapshot::like(layout, vec![Arc::new(batch)]);
-            *layout = Arc::clone(snapshot.layout());
-            String::from_utf8(text.page(&snapshot, format, Vec::new()).into()).unwrap()
-        };
-        let (mut text, mut layout) = Default::default();
-        for (device, format) in [("a", Format::Text), ("b", Format::Text), ("b", Format::OpenMetrics)] {
-            let again = page(&mut text, &mut layout, device, format);
-            assert_eq!(again, page(&mut Text::default(), &mut Arc::default(), device, format));
-            assert!(again.contains(&format!("{{device=\"{device}\"}} 1\n")));
-        }
-    }
-}
+mod tests;

@@ -115,7 +115,7 @@ impl Stage {
         let took = self.script_time() - before;
         let snapshot = asker.join().unwrap();
         let page = crate::encode::Text::default().page(&snapshot, crate::encode::Format::Text, Vec::new());
-        (String::from_utf8(page.into()).unwrap(), took)
+        (String::from_utf8(page).unwrap(), took)
     }
 
     fn ask(&self) -> String {

@@ -12,7 +12,6 @@ mod conn;
 mod conns;
 mod gate;
 mod guard;
-mod gzip;
 mod http2;
 mod hub;
 mod landing;
@@ -53,8 +52,8 @@ pub trait Pages: Send + Sync + 'static {
     /// One sentence for the client: the filter names something that is not there.
     fn select(&self, group: Option<&str>, collect: &[String], exclude: &[String]) -> Result<Selection, String>;
 
-    /// Begins a page that shows what is there now. It must not wait for anything either.
-    fn begin(&self, selection: &Selection, format: Format, patience: Duration) -> Box<dyn Making>;
+    /// Begins a page that shows what is there now, packed by gzip if that is worth it. It must not wait for anything either.
+    fn begin(&self, selection: &Selection, format: Format, gzip: bool, patience: Duration) -> Box<dyn Making>;
 }
 
 /// A page that was asked for.

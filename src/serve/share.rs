@@ -3,7 +3,6 @@
 use super::alarm::{Alarm, Clock};
 use super::answer::hold;
 use super::conns::Conns;
-use super::gzip::Gzip;
 use super::hub::{ALARM, Hub};
 use super::promise::Promise;
 use super::{Format, Making, Pages, Selection, Settings, State, lock};
@@ -15,8 +14,6 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Below this, compression saves no packet.
-const WORTH_GZIP: usize = 1024;
 /// How often it is looked whether a page makes headway.
 const GLANCE: Duration = Duration::from_millis(10);
 /// How many finished pages are kept for the next one who asks.
@@ -57,7 +54,6 @@ pub(super) struct Share {
     max_age: Duration,
     join: Duration,
     entries: Mutex<Vec<Entry>>,
-    gzip: Gzip,
     hub: Arc<Hub>,
     /// Rings when a finished page is too old.
     clock: Arc<Clock>,
@@ -84,7 +80,6 @@ impl Share {
             max_age: settings.max_age,
             join: settings.limits.join.max(settings.max_age),
             entries: Mutex::default(),
-            gzip: Gzip::default(),
             alarm: Alarm::new(&hub, ALARM, GLANCE)?,
             hub,
             clock,
@@ -105,10 +100,10 @@ impl Share {
         if !self.free() {
             return Err(Busy);
         }
-        let making = self.pages.begin(&want.selection, want.format, patience);
+        let making = self.pages.begin(&want.selection, want.format, want.gzip, patience);
         let promise = Arc::new(Promise::new());
-        let (share, gzip) = (Arc::clone(self), want.gzip);
-        let job = Arc::new(Job { share, gzip, making, ended: AtomicBool::new(false), promise: Arc::clone(&promise) });
+        let (share, ended) = (Arc::clone(self), AtomicBool::new(false));
+        let job = Arc::new(Job { share, making, ended, promise: Arc::clone(&promise) });
         entries.push(Entry { want, begun: Instant::now(), patience, job: Arc::clone(&job) });
         drop(entries);
         self.state.making.fetch_add(1, Relaxed);
@@ -181,7 +176,6 @@ impl Share {
 /// A page in the making, on one thread after another until one of them has it.
 pub(super) struct Job {
     share: Arc<Share>,
-    gzip: bool,
     making: Box<dyn Making>,
     /// The page is there, or never will be.
     ended: AtomicBool,
@@ -192,7 +186,7 @@ impl Job {
     /// Makes it on this thread, or finds that it is no longer this thread's.
     pub(super) fn run(&self) {
         let share = &self.share;
-        let make = || Some(finish(self.making.make()?, self.gzip, &share.gzip, &share.state));
+        let make = || Some(finish(self.making.make()?, &share.state));
         let Ok(page) = catch_unwind(AssertUnwindSafe(make)) else { return self.end(None) };
         if page.is_some() {
             share.state.made.fetch_add(1, Relaxed);
@@ -231,12 +225,10 @@ impl Job {
 }
 
 /// The page as it goes out.
-fn finish(page: encode::Page, gzip: bool, compressor: &Gzip, state: &Arc<State>) -> Page {
-    if gzip && page.text().len() >= WORTH_GZIP {
-        let packed = compressor.pack(&page);
-        state.gzip_from.fetch_add(page.text().len() as u64, Relaxed);
-        state.gzip_to.fetch_add(packed.len() as u64, Relaxed);
-        return Page { body: hold(packed, state), gzip: true };
+fn finish(page: encode::Page, state: &Arc<State>) -> Page {
+    if page.is_packed {
+        state.gzip_from.fetch_add(page.length as u64, Relaxed);
+        state.gzip_to.fetch_add(page.bytes.len() as u64, Relaxed);
     }
-    Page { body: hold(page.into(), state), gzip: false }
+    Page { body: hold(page.bytes, state), gzip: page.is_packed }
 }

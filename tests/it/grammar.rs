@@ -50,7 +50,7 @@ proptest! {
     fn every_page_reads_back(batches in puts(), help: String) {
         let snapshot = snapshot(&batches, &help);
         let mut text = Text::default();
-        let mut page = || Vec::from(text.page(&snapshot, Format::Text, Vec::new()));
+        let mut page = || text.page(&snapshot, Format::Text, Vec::new());
         let [page, again, filled] = [(); 3].map(|()| page());
         prop_assert!(page == again && page == filled, "a writer that knows the page writes another one");
         let document = parse(&page, Dialect::Prometheus);

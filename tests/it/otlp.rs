@@ -53,7 +53,7 @@ type Series = BTreeMap<(String, Attributes), (&'static str, Figure)>;
 fn page(snapshot: &Snapshot) -> Series {
     let page = Text::default().page(snapshot, Format::Text, Vec::new());
     let mut found = Series::new();
-    for parsed in parse(page.text(), Dialect::Prometheus).unwrap().families {
+    for parsed in parse(&page, Dialect::Prometheus).unwrap().families {
         let form = match parsed.family.kind {
             Kind::Counter => "counter",
             Kind::Gauge | Kind::Untyped => "gauge",

@@ -1,4 +1,5 @@
 use super::super::Text;
+use super::super::page::Sheet;
 use super::*;
 use collectors::model::{Batch, Distribution, Family, Kind, counter, gauge};
 use proptest::prelude::*;
@@ -49,14 +50,16 @@ impl Machine {
     #[track_caller]
     fn fills_as(&mut self, format: Format, put: impl FnOnce(&mut Batch)) -> bool {
         let snapshot = self.snapshot(put);
-        let page = self.text.page(&snapshot, format, b"room".to_vec());
+        let mut sheet = Sheet::plain(b"room".to_vec());
+        let filled = self.text.make(&snapshot, format, &mut sheet);
         let fresh = Text::keeping(is_kept).page(&snapshot, format, Vec::new());
-        assert_eq!(String::from_utf8_lossy(page.text()), String::from_utf8_lossy(fresh.text()));
+        assert_eq!(String::from_utf8_lossy(&sheet.text), String::from_utf8_lossy(&fresh));
+        let Some(filled) = filled else { return false };
         let (mut packed, mut back) = (Vec::new(), Vec::new());
-        page.pack(&mut Gzip::default(), &mut packed);
+        filled.pack(&sheet.text, &mut Gzip::default(), &mut packed);
         flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut back).unwrap();
-        assert!(back == page.text(), "what is unpacked is not the page");
-        page.filled.is_some()
+        assert!(back == fresh, "what is unpacked is not the page");
+        true
     }
 }
 

@@ -20,6 +20,17 @@ impl<'a> Bits<'a> {
         Self { out, stage: [0; STAGE + 8], staged: 0, held: 0, count: 0 }
     }
 
+    /// Goes on where others were held.
+    pub(super) fn resumed(out: &'a mut Vec<u8>, Held { bits, count }: Held) -> Self {
+        Self { held: bits, count, ..Self::new(out) }
+    }
+
+    /// Passes on all whole bytes; what is left.
+    pub(super) fn hold(mut self) -> Held {
+        self.flush();
+        Held { bits: self.held, count: self.count }
+    }
+
     /// Writes up to 57 bits. All that is held is written each time, and what is no whole byte again the next time: that asks
     /// nothing that could be guessed wrong.
     #[inline(always)]
@@ -100,6 +111,13 @@ impl<'a> Bits<'a> {
         self.out.truncate(mark.length);
         (self.staged, self.held, self.count) = (0, mark.held, mark.count);
     }
+}
+
+/// Bits that are no whole byte.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Held {
+    bits: u64,
+    count: u32,
 }
 
 /// A place among the bits.

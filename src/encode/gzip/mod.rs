@@ -8,11 +8,14 @@
 mod bits;
 mod huffman;
 mod packed;
+mod stream;
 
 pub(super) use packed::Packed;
+pub(super) use stream::{ROOM, Stream};
 
 use bits::Bits;
 use huffman::{HEADER, LITERALS};
+use std::ops::Range;
 
 /// Positions are found again by the hash of this many bytes; a shorter match costs more than the bytes themselves.
 const HASHED: u32 = 5;
@@ -45,21 +48,32 @@ impl Default for Gzip {
 impl Gzip {
     /// Appends the text as one gzip member.
     pub fn pack(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        let mut bits = self.begin(out);
+        self.blocks(text, 0, &mut bits);
+        finish(crc32fast::hash(text), text.len(), &mut bits);
+    }
+
+    /// Begins a member.
+    fn begin<'a>(&mut self, out: &'a mut Vec<u8>) -> Bits<'a> {
         // Nothing needs this to be right. But to write it from end to end brings it into the cache faster than to stumble
         // over each of its lines, and what goes in alone decides what comes out.
         self.heads.fill(0);
         out.extend_from_slice(&HEAD);
-        let mut bits = Bits::new(out);
-        let mut start = 0;
-        loop {
-            let end = text.len().min(start + BLOCK);
-            self.block(text, start, end, &mut bits);
-            if end == text.len() {
-                break;
-            }
-            start = end;
+        Bits::new(out)
+    }
+
+    /// Writes all blocks of a text from `start` on.
+    fn blocks(&mut self, text: &[u8], mut start: usize, bits: &mut Bits<'_>) {
+        while text.len() > start + BLOCK {
+            self.block(text, start..start + BLOCK, false, bits);
+            start += BLOCK;
         }
-        finish(text, &mut bits);
+        self.block(text, start..text.len(), true, bits);
+    }
+
+    /// The text has moved so far to the front.
+    fn moved(&mut self, by: usize) {
+        self.heads.iter_mut().for_each(|head| *head = head.wrapping_sub(by as u16));
     }
 
     /// Appends a text that was packed beforehand, but for the bytes in its gaps, as one gzip member. The shifts are how much
@@ -68,27 +82,26 @@ impl Gzip {
         let start = out.len();
         out.extend_from_slice(&HEAD);
         let mut bits = Bits::new(out);
-        begin(1, &mut bits);
+        begin(true, &mut bits);
         if packed.write(text, shifts, &mut bits).is_none() {
             // The gaps have grown so much that a copy would reach too far back.
             out.truncate(start);
             return self.pack(text, out);
         }
         bits.code(LITERALS[256]);
-        finish(text, &mut bits);
+        finish(crc32fast::hash(text), text.len(), &mut bits);
     }
 
     /// Writes a block, stored if that is shorter.
-    fn block(&mut self, text: &[u8], start: usize, end: usize, bits: &mut Bits<'_>) {
+    fn block(&mut self, text: &[u8], part: Range<usize>, is_last: bool, bits: &mut Bits<'_>) {
         let before = bits.mark();
-        let last = u64::from(end == text.len());
-        begin(last, bits);
-        self.tokens(text, start, end, bits);
+        begin(is_last, bits);
+        self.tokens(text, part.clone(), bits);
         bits.code(LITERALS[256]);
-        let plain = text.get(start..end).unwrap_or_default();
+        let plain = text.get(part).unwrap_or_default();
         if bits.mark().length - before.length > plain.len() + 4 {
             bits.take_back(before);
-            bits.put(last, 3);
+            bits.put(is_last.into(), 3);
             let size = plain.len() as u16;
             bits.plain(&size.to_le_bytes());
             bits.plain(&(!size).to_le_bytes());
@@ -97,9 +110,9 @@ impl Gzip {
     }
 
     /// Writes bytes that are new and copies of those before, the longest that the last position with the same hash gives.
-    fn tokens(&mut self, text: &[u8], start: usize, end: usize, bits: &mut Bits<'_>) {
-        let text = text.get(..end).unwrap_or_default();
-        let (mut done, mut at) = (start, start);
+    fn tokens(&mut self, text: &[u8], part: Range<usize>, bits: &mut Bits<'_>) {
+        let text = text.get(..part.end).unwrap_or_default();
+        let (mut done, mut at) = (part.start, part.start);
         while let Some(word) = word(text, at) {
             let head = &mut self.heads[hash(word)];
             let distance = usize::from((at as u16).wrapping_sub(*head));
@@ -141,15 +154,15 @@ impl Gzip {
 }
 
 /// Begins a block, perhaps the last one.
-fn begin(last: u64, bits: &mut Bits<'_>) {
-    bits.put(last | DYNAMIC, 3);
+fn begin(is_last: bool, bits: &mut Bits<'_>) {
+    bits.put(u64::from(is_last) | DYNAMIC, 3);
     HEADER.iter().for_each(|&code| bits.code(code));
 }
 
-/// Ends a member.
-fn finish(text: &[u8], bits: &mut Bits<'_>) {
-    bits.plain(&crc32fast::hash(text).to_le_bytes());
-    bits.plain(&(text.len() as u32).to_le_bytes());
+/// Ends a member of a text with this checksum and of this length.
+fn finish(sum: u32, length: usize, bits: &mut Bits<'_>) {
+    bits.plain(&sum.to_le_bytes());
+    bits.plain(&(length as u32).to_le_bytes());
 }
 
 /// The eight bytes from `at` on.

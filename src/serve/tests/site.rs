@@ -1,6 +1,6 @@
 //! A server with made-up pages, and a client that hides nothing.
 
-use crate::encode::Page;
+use crate::encode::{Gzip, Page};
 use crate::serve::{Figures, Format, Listen, Making, Pages, Running, Selection, Settings, State, bind, start};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -42,10 +42,17 @@ impl Pages for Arc<Fake> {
         Ok(chosen.into())
     }
 
-    fn begin(&self, selection: &Selection, format: Format, patience: Duration) -> Box<dyn Making> {
+    fn begin(&self, selection: &Selection, format: Format, gzip: bool, patience: Duration) -> Box<dyn Making> {
         *self.patience.lock().unwrap() = patience;
         let (fake, selection) = (Arc::clone(self), Arc::clone(selection));
-        Box::new(FakeMaking { fake, selection, format, stuck: AtomicBool::default(), told: AtomicBool::default() })
+        Box::new(FakeMaking {
+            fake,
+            selection,
+            format,
+            gzip,
+            stuck: AtomicBool::default(),
+            told: AtomicBool::default(),
+        })
     }
 }
 
@@ -53,6 +60,7 @@ struct FakeMaking {
     fake: Arc<Fake>,
     selection: Selection,
     format: Format,
+    gzip: bool,
     stuck: AtomicBool,
     told: AtomicBool,
 }
@@ -92,7 +100,7 @@ impl Making for FakeMaking {
         if *format == Format::OpenMetrics {
             page.extend(b"# EOF\n");
         }
-        Some(page.into())
+        Some(if self.gzip { Page::packed(page, &mut Gzip::default()) } else { Page::plain(page) })
     }
 
     fn is_held_up(&self) -> bool {
