@@ -6,7 +6,7 @@
 use super::metrics::{Metric, Page};
 use super::state::State;
 use crate::kit::cgroup::{Controller, Node, Trees};
-use crate::kit::{Error, Host, KeptFile, parse};
+use crate::kit::{Error, Host, KeptFile, Keyed, parse};
 
 /// The lines of `memory.stat` that are told: the family, the line's word in version 2 and in version 1.
 const LINES: [(Metric, &[u8], &[u8]); 12] = [
@@ -42,19 +42,27 @@ const STAT: [Metric; 15] = [
 ];
 const EVENTS: [Metric; 3] = [Metric::Failcnt, Metric::EventsHigh, Metric::EventsMax];
 
-/// What `memory.stat` tells, in the order of [`LINES`], and what is treated apart.
-#[derive(Debug, Default, PartialEq)]
-struct Stat {
-    lines: [Option<u64>; LINES.len()],
-    faults: Option<u64>,
-    major_faults: Option<u64>,
-    swap: Option<u64>,
-}
+/// What `memory.stat` tells besides.
+const FAULTS: usize = LINES.len();
+const MAJOR_FAULTS: usize = FAULTS + 1;
+/// In version 1 only.
+const SWAP: usize = FAULTS + 2;
+const WORDS: usize = FAULTS + 3;
+
+/// Reads `memory.stat`: `anon 4096\nfile 8192\n…` of version 2, `cache 1\n…\ntotal_cache 1\n…` of version 1.
+#[derive(Debug)]
+pub(super) struct Stat(Keyed<WORDS>);
 
 impl Stat {
-    fn inactive_file(&self) -> Option<u64> {
-        let at = LINES.iter().position(|(metric, ..)| *metric == Metric::InactiveFile)?;
-        self.lines.get(at).copied().flatten()
+    pub(super) fn new(unified: bool) -> Self {
+        let mut words: [&[u8]; WORDS] = [b""; WORDS];
+        for (place, (_, word, total)) in words.iter_mut().zip(LINES) {
+            *place = if unified { word } else { total };
+        }
+        words[FAULTS] = if unified { b"pgfault" } else { b"total_pgfault" };
+        words[MAJOR_FAULTS] = if unified { b"pgmajfault" } else { b"total_pgmajfault" };
+        words[SWAP] = if unified { b"" } else { b"total_swap" };
+        Self(Keyed::new(words))
     }
 }
 
@@ -130,7 +138,7 @@ pub(super) fn put(
     host: &mut Host,
     trees: &Trees,
     node: &mut Node<State>,
-    (kills, swap): (&Kills, &Swap),
+    (kills, swap, stat): (&Kills, &Swap, &mut Stat),
     page: &mut Page<'_>,
 ) -> Result<(), Error> {
     let Some(tree) = trees.of(Controller::Memory) else { return Ok(()) };
@@ -145,7 +153,7 @@ pub(super) fn put(
     }
     if page.wanted.any(&STAT) {
         if let Some(text) = host.cgroup_kept(tree, &node.path, "memory.stat", &mut node.own.memory_stat)? {
-            put_stat(&stat(text, unified), usage, page);
+            put_stat(&stat.0.find(text), usage, page);
         }
         node.is_heard = node.own.memory_stat.is_kept();
     }
@@ -178,15 +186,17 @@ pub(super) fn put(
     Ok(())
 }
 
-fn put_stat(stat: &Stat, usage: Option<u64>, page: &mut Page<'_>) {
-    let working_set = usage.zip(stat.inactive_file()).map(|(usage, inactive)| usage.saturating_sub(inactive));
-    page.put(Metric::WorkingSet, working_set);
-    for ((metric, ..), value) in LINES.iter().zip(stat.lines) {
-        page.put(*metric, value);
+fn put_stat(stat: &[Option<u64>; WORDS], usage: Option<u64>, page: &mut Page<'_>) {
+    for ((metric, ..), value) in LINES.into_iter().zip(*stat) {
+        page.put(metric, value);
+        if metric == Metric::InactiveFile {
+            let working_set = usage.zip(value).map(|(usage, inactive)| usage.saturating_sub(inactive));
+            page.put(Metric::WorkingSet, working_set);
+        }
     }
-    page.put(Metric::Swap, stat.swap);
+    page.put(Metric::Swap, stat[SWAP]);
     if page.wanted.any(&[Metric::Failures]) {
-        for (kind, value) in [("pgfault", stat.faults), ("pgmajfault", stat.major_faults)] {
+        for (kind, value) in [("pgfault", stat[FAULTS]), ("pgmajfault", stat[MAJOR_FAULTS])] {
             // cAdvisor gives the same figure twice, under two scopes. This is the one that dashboards ask for.
             let of = page.out.part(page.of, &["failure_type", "scope"], [kind, "container"]);
             page.put_of(Metric::Failures, of, value);
@@ -253,28 +263,6 @@ pub(super) fn put_root(host: &mut Host, meminfo: &mut KeptFile, page: &mut Page<
     Ok(())
 }
 
-/// `anon 4096\nfile 8192\n…` of version 2, `cache 1\n…\ntotal_cache 1\n…` of version 1.
-fn stat(text: &[u8], unified: bool) -> Stat {
-    let mut stat = Stat::default();
-    for line in parse::lines_of_record(text) {
-        let Some((key, number)) = parse::entry(line) else { continue };
-        let known = |(_, word, total): &(Metric, &[u8], &[u8])| key == if unified { *word } else { *total };
-        let place = match LINES.iter().position(known) {
-            Some(at) => stat.lines.get_mut(at),
-            None => match (key, unified) {
-                (b"pgfault", true) | (b"total_pgfault", false) => Some(&mut stat.faults),
-                (b"pgmajfault", true) | (b"total_pgmajfault", false) => Some(&mut stat.major_faults),
-                (b"total_swap", false) => Some(&mut stat.swap),
-                _ => None,
-            },
-        };
-        if let Some(place) = place {
-            *place = Some(number);
-        }
-    }
-    stat
-}
-
 /// `low 0\nhigh 3\n…`: the numbers behind these words. `MemTotal:  16 kB` has a unit behind its number.
 pub(super) fn keys<const N: usize>(text: &[u8], words: [&[u8]; N]) -> [Option<u64>; N] {
     let mut found = [None; N];
@@ -297,12 +285,14 @@ mod tests {
 
     #[test]
     fn both_forms_of_memory_stat() {
-        let told = stat(b"anon 1\nfile 2\nkernel 3\ninactive_file 4\nactive_file 5\npgfault 6\npgmajfault 7\n", true);
-        assert_eq!((told.lines[0], told.lines[1], told.lines[3]), (Some(2), Some(1), Some(3)));
-        assert_eq!((told.inactive_file(), told.faults, told.major_faults), (Some(4), Some(6), Some(7)));
-        let told = stat(b"cache 1\nrss 2\ntotal_cache 10\ntotal_rss 20\ntotal_swap 5\ntotal_inactive_file 3\n", false);
-        assert_eq!((told.lines[0], told.lines[1]), (Some(10), Some(20)));
-        assert_eq!((told.swap, told.inactive_file(), told.faults), (Some(5), Some(3), None));
+        let find = |unified, text: &[u8]| Stat::new(unified).0.find(text);
+        let inactive_file = LINES.iter().position(|(metric, ..)| *metric == Metric::InactiveFile).unwrap();
+        let told = find(true, b"anon 1\nfile 2\nkernel 3\ninactive_file 4\nactive_file 5\npgfault 6\npgmajfault 7\n");
+        assert_eq!((told[0], told[1], told[3]), (Some(2), Some(1), Some(3)));
+        assert_eq!((told[inactive_file], told[FAULTS], told[MAJOR_FAULTS]), (Some(4), Some(6), Some(7)));
+        let told = find(false, b"cache 1\nrss 2\ntotal_cache 10\ntotal_rss 20\ntotal_swap 5\ntotal_inactive_file 3\n");
+        assert_eq!((told[0], told[1], told[3]), (Some(10), Some(20), None));
+        assert_eq!((told[SWAP], told[inactive_file], told[FAULTS]), (Some(5), Some(3), None));
     }
 
     #[test]
@@ -317,7 +307,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes: Vec<u8>, unified: bool) {
-            stat(&bytes, unified);
+            Stat::new(unified).0.find(&bytes);
             keys(&bytes, [b"high"]);
         }
     }

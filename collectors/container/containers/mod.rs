@@ -132,6 +132,7 @@ struct Reader {
     kills: Kills,
     stalls: Stalls,
     swap: Swap,
+    memory_stat: memory::Stat,
     filesystems: Filesystems,
     sizes: Sizes,
     networks: Networks,
@@ -146,7 +147,7 @@ struct Reader {
 
 fn open(host: &mut Host, options: &Options) -> Result<Option<Box<dyn Collector>>, Error> {
     let Some(forest) = Forest::open(host)?.map(Forest::keeping_folders) else { return Ok(None) };
-    let reader = Reader::new(host, options);
+    let reader = Reader::new(host, options, forest.trees.unified());
     reader.style.announce(host);
     Ok(Some(Box::new(Containers { forest, reader })))
 }
@@ -174,7 +175,7 @@ impl Collector for Containers {
 }
 
 impl Reader {
-    fn new(host: &Host, options: &Options) -> Self {
+    fn new(host: &Host, options: &Options, unified: bool) -> Self {
         let more = options.text("families").filter(|text| !text.is_empty()).and_then(|text| Regex::new(text).ok());
         let more = more.map(|regex| Wanted::named(|name| regex.is_match(name))).unwrap_or_default();
         // Those who have layers walked through want to know when that was.
@@ -197,6 +198,7 @@ impl Reader {
             kills: Kills::default(),
             stalls: Stalls::default(),
             swap: Swap::default(),
+            memory_stat: memory::Stat::new(unified),
             filesystems: Filesystems::new(host, options),
             sizes: Sizes::default(),
             networks: Networks::new(),
@@ -329,8 +331,8 @@ impl Reader {
         page: &mut Page<'_>,
     ) -> Result<(), Error> {
         // The first to be read is a file that is kept, which hears of the cgroup's death.
-        let memory = |host: &mut Host, node: &mut Node<State>, page: &mut Page<'_>| {
-            survive(memory::put(host, trees, node, (&self.kills, &self.swap), page), page)
+        let mut memory = |host: &mut Host, node: &mut Node<State>, page: &mut Page<'_>| {
+            survive(memory::put(host, trees, node, (&self.kills, &self.swap, &mut self.memory_stat), page), page)
         };
         if trees.unified() {
             memory(host, node, page)?;

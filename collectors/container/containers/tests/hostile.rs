@@ -48,7 +48,7 @@ fn paths_that_are_the_same_in_their_first_bytes_are_told_once() {
     }
     let mut opened = tree.open(&SPEC, &[("levels", "services")]);
     let mut batch = Batch::new(100);
-    let collector = &mut Reader::new(&opened.host, &Options::new(OPTIONS, &[]).unwrap());
+    let collector = &mut Reader::new(&opened.host, &Options::new(OPTIONS, &[]).unwrap(), true);
     let mut forest = Forest::open(&mut opened.host).unwrap().unwrap();
     let visit =
         &mut |host: &mut Host, trees: &Trees, node: &mut Node<State>| collector.put(host, trees, node, &mut batch);
