@@ -140,8 +140,6 @@ fn share(criterion: &mut Criterion, count: usize, name: &'static str) {
 
 /// What `count` containers take, after rounds that are like those of a daemon: the page is made anew each time.
 fn memory(count: usize, rounds: usize) {
-    // As the daemon does.
-    collectors::kit::share_heap();
     let (Some(_cgroups), Some(meter)) = (Cgroups::new(count), Meter::new()) else {
         return eprintln!("skipped: no cgroups can be made here (this needs root)");
     };
@@ -205,6 +203,9 @@ fn processor_time() -> Duration {
 }
 
 fn main() {
+    // As the daemon does.
+    collectors::kit::share_heap();
+    collectors::kit::raise_open_files();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [word, count, rest @ ..] = arguments.as_slice()
         && let "--memory" | "--busy" = word.as_str()

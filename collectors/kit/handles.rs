@@ -36,7 +36,7 @@ pub(super) struct Room {
 pub(super) struct Rooms([Room; 2]);
 
 impl Rooms {
-    /// Half of what this process may have open is left to those who come and go.
+    /// Half of what this process may have open is left to all else.
     pub(super) fn new() -> Self {
         Self::within(getrlimit(Resource::Nofile).current)
     }
@@ -83,6 +83,7 @@ impl<const IS_FOLDER: bool> Drop for Right<IS_FOLDER> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Child, Clock, Roots};
     use super::*;
 
     #[test]
@@ -92,5 +93,19 @@ mod tests {
         assert_eq!(most(Some(OPEN_MAX)), [FILES_MAX, FOLDERS_MAX]);
         assert_eq!(most(None), [FILES_MAX, FOLDERS_MAX]);
         assert_eq!(most(Some(0)), [0, 0]);
+    }
+
+    #[test]
+    fn what_is_given_back_is_there_again() {
+        let machine = Machine::new(Roots::default(), Clock::Real, None, Child::none());
+        let mut files: Vec<Permit> = std::iter::from_fn(|| Permit::to_keep(&machine)).collect();
+        let most = Rooms::new().0[0].max;
+        assert_eq!((files.len(), machine.handles()), (most, most));
+        let folder = FolderPermit::to_keep(&machine);
+        assert!(folder.is_some() && machine.handles() == most + 1, "folders have room of their own");
+        files.pop();
+        assert!(Permit::to_keep(&machine).is_some());
+        drop((files, folder));
+        assert_eq!(machine.handles(), 0);
     }
 }

@@ -35,7 +35,7 @@ impl<const N: usize> Keyed<N> {
         for &(end, word) in &self.lines {
             let number = lines.next()?.strip_prefix(self.heads.get(start..end)?)?;
             if let Some(place) = word.and_then(|word| found.get_mut(word)) {
-                *place = parse::number(parse::trim(number));
+                *place = parse::number(parse::trim(number)).or(*place);
             }
             start = end;
         }
@@ -110,6 +110,9 @@ mod tests {
         assert_eq!(keyed.find(b"none 7\nfile_mapped 1\nfile 2"), [Some(2), Some(1), Some(7)]);
         assert_eq!(keyed.find(b"none 7\nfile_mapped -1\nfile 18446744073709551616"), [None, None, Some(7)]);
         assert_eq!(found(&mut keyed, b"no_blank\nfile 2\n"), [Some(2), None, None]);
+        // Of a word that comes twice, the last number.
+        assert_eq!(found(&mut keyed, b"file 1\nfile 2\n"), [Some(2), None, None]);
+        assert_eq!(found(&mut keyed, b"file 3\nfile x\n"), [Some(3), None, None]);
     }
 
     proptest! {

@@ -224,9 +224,10 @@ fn files_that_are_kept_leave_room_for_others() {
     for _ in 0..4 {
         let page = daemon.get("/metrics");
         assert_eq!(figure(&page, "process_max_fds"), Some(48.0));
-        assert!(figure(&page, "wholenode_kept_handles") <= Some(24.0));
-        let errors = page.lines().filter(|line| line.starts_with("wholenode_read_errors_total{collector=\"net"));
-        errors.for_each(|line| assert!(line.ends_with(" 0"), "{line}"));
+        assert!(figure(&page, "wholenode_kept_handles").is_some_and(|kept| kept <= 24.0));
+        let refused =
+            page.lines().find(|line| line.starts_with("wholenode_read_errors_total{") && line.contains("\"io\""));
+        assert_eq!(refused, None);
         std::thread::sleep(Duration::from_millis(120));
     }
 }

@@ -31,7 +31,7 @@ struct Times {
     burst_time: Option<Value>,
 }
 
-/// Puts them. The first file is read by the node's own handle, which hears of its death where no other does.
+/// Puts them. The first file is read by the node's own handle, which hears of its death.
 pub(super) fn put(
     host: &mut Host,
     trees: &Trees,
