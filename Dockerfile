@@ -49,7 +49,7 @@ RUN set -eu; \
     apt-get update; \
     apt-get install -y --no-install-recommends ${packages}; \
     rm -rf /var/lib/apt/lists/*
-COPY Cargo.toml Cargo.lock build.rs ./
+COPY Cargo.toml Cargo.lock build.rs layout.ld layout.often.ld ./
 COPY .cargo .cargo
 COPY collectors collectors
 # cargo wants to see what the manifest names.

@@ -4,9 +4,12 @@
 use std::env::var;
 use std::process::Command;
 
+/// In this order: what the first one names is not looked for in the second.
+const LAYOUT: [&str; 2] = ["layout.often.ld", "layout.ld"];
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=layout.ld");
+    LAYOUT.iter().for_each(|file| println!("cargo::rerun-if-changed={file}"));
     println!("cargo::rerun-if-env-changed=RUSTFLAGS");
     println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
     let target = |what: &str| var(format!("CARGO_CFG_TARGET_{what}")).unwrap_or_default();
@@ -15,7 +18,8 @@ fn main() {
         // collectors/kit/sys.rs says why. Tests start programs under the same seccomp profiles.
         println!("cargo::rustc-link-arg-bins=-Wl,--wrap=__clone3");
         println!("cargo::rustc-link-arg-tests=-Wl,--wrap=__clone3");
-        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}/layout.ld", var("CARGO_MANIFEST_DIR").unwrap_or_default());
+        let folder = var("CARGO_MANIFEST_DIR").unwrap_or_default();
+        LAYOUT.iter().for_each(|file| println!("cargo::rustc-link-arg-bins=-Wl,-T,{folder}/{file}"));
     }
     if is_static && target("ARCH") == "x86_64" && var("HOST") == var("TARGET") && has_relr() {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");

@@ -1,13 +1,13 @@
 //! What a page has in common with the one before: nearly all of its bytes. They are the form, into which figures are filled.
 
-use super::gzip::{Gzip, Packed};
+use super::gzip::{Gzip, Packed, ROOM};
 use super::{Format, wire};
 use collectors::model::{Entity, Labels, Layout, Sample, Snapshot, Value};
 use std::sync::Arc;
 
 /// The form of a longer page would be worth less than its memory.
-const FIGURES_MAX: usize = 512;
-const BYTES_MAX: usize = 64 << 10;
+const FIGURES_MAX: usize = 1024;
+const BYTES_MAX: usize = ROOM;
 
 /// The form of a page, and how much further back than in the form each of its pieces is.
 #[derive(Debug)]
