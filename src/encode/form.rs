@@ -5,7 +5,7 @@ use super::{Format, wire};
 use collectors::model::{Entity, Labels, Layout, Sample, Snapshot, Value};
 use std::sync::Arc;
 
-/// The form of a longer page would be worth less than its memory.
+/// The form of a page with more figures would be worth less than its memory; a longer text is packed while it is written.
 const FIGURES_MAX: usize = 1024;
 const BYTES_MAX: usize = ROOM;
 

@@ -18,6 +18,8 @@ struct Machine {
     text: Text,
     last: Arc<Batch>,
     layout: Arc<Layout>,
+    /// How long the last page was.
+    length: usize,
 }
 
 fn is_kept(family: &Family) -> bool {
@@ -26,7 +28,7 @@ fn is_kept(family: &Family) -> bool {
 
 impl Default for Machine {
     fn default() -> Self {
-        Self { text: Text::keeping(is_kept), last: Arc::default(), layout: Arc::default() }
+        Self { text: Text::keeping(is_kept), last: Arc::default(), layout: Arc::default(), length: 0 }
     }
 }
 
@@ -52,6 +54,7 @@ impl Machine {
         let snapshot = self.snapshot(put);
         let mut sheet = Sheet::plain(b"room".to_vec());
         let filled = self.text.make(&snapshot, format, &mut sheet);
+        self.length = sheet.text.len();
         let fresh = Text::keeping(is_kept).page(&snapshot, format, Vec::new());
         assert_eq!(String::from_utf8_lossy(&sheet.text), String::from_utf8_lossy(&fresh));
         let Some(filled) = filled else { return false };
@@ -173,6 +176,19 @@ fn distributions_and_long_pages_have_no_form() {
     let figures: Vec<_> = names.iter().map(|name| (name.as_str(), 1, true)).collect();
     assert!(!(0..4).any(|_| machine.fills(|batch| devices(batch, &figures))));
     assert!(!(0..4).any(|_| machine.fills(|batch| devices(batch, &[(&"x".repeat(BYTES_MAX), 1, true)]))));
+}
+
+#[test]
+fn a_form_may_be_longer_than_a_block() {
+    let mut machine = Machine::default();
+    let names: Vec<String> = (0..500).map(|at| format!("{at}{}", "x".repeat(50 - at / 50))).collect();
+    let fills = [1u64, 20, 3_000_000_000, 4].map(|figure| {
+        let figures: Vec<_> =
+            names.iter().enumerate().map(|(at, name)| (&**name, figure * at as u64, at % 3 > 0)).collect();
+        machine.fills(|batch| devices(batch, &figures))
+    });
+    assert_eq!(fills, [false, false, true, true]);
+    assert!(machine.length > 1 << 16, "{} bytes", machine.length);
 }
 
 proptest! {
